@@ -1,0 +1,21 @@
+// The program's own log: readable lines on a terminal, JSON otherwise. The only importer of pino.
+
+import { pino, type Logger as PinoLogger } from "pino";
+
+export type Logger = PinoLogger;
+
+export type LoggerOptions = { readonly name: string; readonly level?: string };
+
+/** Writes to stderr, synchronously: nothing is lost when the process dies. */
+export async function createLogger(options: LoggerOptions): Promise<Logger> {
+  const settings = {
+    base: { name: options.name, pid: process.pid },
+    level: options.level ?? "info",
+  };
+  if (!process.stderr.isTTY) return pino(settings, pino.destination({ dest: 2, sync: true }));
+  const { default: pretty } = await import("pino-pretty");
+  return pino(
+    settings,
+    pretty({ destination: 2, sync: true, ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss" }),
+  );
+}

@@ -1,0 +1,63 @@
+// Plain numbers that one worker counts. Nothing here allocates per request.
+
+import {
+  emptyVhostCounters,
+  emptyWorkerCounters,
+  LATENCY_BOUNDS_US,
+  type VhostCounters,
+  type WorkerCounters,
+} from "../ipc/stats.ts";
+
+/** What a CGI mount counts; alive is a gauge. */
+export type CgiCounters = {
+  cgiStarted: number;
+  cgiFailed: number;
+  cgiTimedOut: number;
+  cgiAlive: number;
+};
+
+export type Counters = {
+  readonly worker: WorkerCounters & { cgiAlive: number };
+  readonly latency: number[];
+  openConnections: number;
+  openWebSockets: number;
+  activeRequests: number;
+  /** The counters of one vhost, made on first use. */
+  vhost(key: string): VhostCounters;
+  vhosts(): Record<string, VhostCounters>;
+};
+
+/** Fresh counters for one worker. */
+export function createCounters(): Counters {
+  const byVhost = new Map<string, VhostCounters>();
+  return {
+    worker: { ...emptyWorkerCounters(), cgiAlive: 0 },
+    latency: Array.from({ length: LATENCY_BOUNDS_US.length + 1 }, () => 0),
+    openConnections: 0,
+    openWebSockets: 0,
+    activeRequests: 0,
+    vhost(key) {
+      let counters = byVhost.get(key);
+      if (!counters) byVhost.set(key, (counters = emptyVhostCounters()));
+      return counters;
+    },
+    vhosts: () => Object.fromEntries(byVhost),
+  };
+}
+
+/** Counts one answer's time in its bucket. */
+export function countLatency(latency: number[], microseconds: number): void {
+  let bucket = 0;
+  while (bucket < LATENCY_BOUNDS_US.length && microseconds > (LATENCY_BOUNDS_US[bucket] ?? 0))
+    bucket += 1;
+  latency[bucket] = (latency[bucket] ?? 0) + 1;
+}
+
+/** Counts one answer's status in its class. */
+export function countStatus(counters: VhostCounters, status: number): void {
+  if (status < 200) counters.status1xx += 1;
+  else if (status < 300) counters.status2xx += 1;
+  else if (status < 400) counters.status3xx += 1;
+  else if (status < 500) counters.status4xx += 1;
+  else counters.status5xx += 1;
+}

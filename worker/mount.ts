@@ -1,0 +1,39 @@
+// What a mount type is. Options are decided in provision(); a request finds none left to read.
+
+import type { MountConfig, Origin } from "../config/mount.ts";
+import type { VhostConfig } from "../config/vhost.ts";
+import type { Logger } from "../log/logger.ts";
+import type { ByteString, Exchange } from "./http/exchange.ts";
+import type { CgiCounters } from "./counters.ts";
+import type { ProtocolHost } from "./protocol.ts";
+
+/** A provisioned mount. */
+export interface Mount {
+  /** `rest` is the decoded path behind the mountpoint: "" or "/…". A throw becomes an error reply. */
+  handle(exchange: Exchange, rest: ByteString): void | Promise<void>;
+  /** Ends what outlives requests (children, watchers). */
+  stop?(): void;
+}
+
+export type MountContext<O extends Origin = Origin> = {
+  readonly vhost: VhostConfig;
+  readonly config: MountConfig;
+  readonly origin: O;
+  readonly log: Logger;
+  readonly cgiCounters: CgiCounters;
+  /** The running protocol of this vhost by name, for callback mounts. */
+  readonly protocol: (name: string) => ProtocolHost | undefined;
+  /** Refuses the configuration: `key` is relative to the mount, such as "origin". */
+  readonly refuse: (key: string, message: string) => void;
+};
+
+/** One kind of mount: one file in worker/mounts/, one line in worker/mounts/table.ts. */
+export interface MountType<S extends Origin["scheme"] = Origin["scheme"]> {
+  readonly scheme: S;
+  provision(context: MountContext<Extract<Origin, { scheme: S }>>): Mount | Promise<Mount>;
+}
+
+/** Declares a mount type; checks its shape. */
+export function defineMount<S extends Origin["scheme"]>(type: MountType<S>): MountType<S> {
+  return type;
+}

@@ -1,0 +1,89 @@
+// All that a protocol plugin sees of Portico. Plugins import this file and config/shape.ts, nothing else.
+
+import type { Board } from "../ipc/stats.ts";
+import type { Logger } from "../log/logger.ts";
+import type { ByteString, Exchange } from "./http/exchange.ts";
+
+export { HttpError, type Exchange } from "./http/exchange.ts";
+
+/** One WebSocket connection. */
+export interface Peer<Data = unknown> {
+  /** Unique over all workers and generations of this server. */
+  readonly id: string;
+  readonly address: string;
+  readonly userAgent: string;
+  /** Request target of the upgrade, path and query as sent. */
+  readonly target: ByteString;
+  readonly openedAt: Date;
+  /** The protocol's own slot. */
+  data: Data;
+  /** Queues one message: text for a string, binary for bytes. False when the peer is too slow and was cut. */
+  send(message: string | Uint8Array): boolean;
+  /** Starts the closing handshake (RFC 6455 7.4 for codes). */
+  close(code?: number, reason?: string): void;
+}
+
+/** Topics shared by all workers and generations. At most once; in order per publisher. */
+export interface Bus {
+  /** Reaches every other subscriber of the topic in this vhost and protocol, not the publisher itself. */
+  publish(topic: string, message: Uint8Array | string): void;
+  /** `from` names the publishing worker. Returns the way to unsubscribe. */
+  subscribe(topic: string, listener: (message: Buffer, from: number) => void): () => void;
+  /** Calls back when a worker has gone, so what it announced can be forgotten. */
+  onDeparture(listener: (worker: number) => void): () => void;
+}
+
+export type ProtocolContext = {
+  readonly vhost: { readonly name: string; readonly port: number; readonly secure: boolean };
+  /** This worker, unique while the server runs. */
+  readonly worker: number;
+  readonly log: Logger;
+  readonly bus: Bus;
+  /** The supervisor's statistics, about once a second while anybody watches. Returns the way to stop. */
+  readonly watchBoard: (listener: (board: Board) => void) => () => void;
+  /** Repeats until the vhost stops or the returned function is called. */
+  readonly every: (ms: number, action: () => void) => () => void;
+};
+
+/** What start() returns: a protocol running on one vhost in one worker. */
+export interface ProtocolInstance<Data = unknown> {
+  open?(peer: Peer<Data>): void;
+  message?(peer: Peer<Data>, message: Buffer, isBinary: boolean): void;
+  close?(peer: Peer<Data>, code: number, reason: string): void;
+  /** A request of a callback:// mount; `rest` as in Mount.handle, `pmo` the mount's options. */
+  request?(
+    exchange: Exchange,
+    rest: ByteString,
+    pmo: Readonly<Record<string, unknown>>,
+  ): void | Promise<void>;
+  stop?(): void;
+}
+
+/** Decodes options; shapes come from config/shape.ts. Throws on a mismatch. */
+export interface OptionsShape<Options> {
+  parse(value: unknown): Options;
+}
+
+export interface ProtocolDefinition<Options = unknown, Data = unknown> {
+  /** Name in "ws-protocols" and in Sec-WebSocket-Protocol. */
+  readonly name: string;
+  readonly options?: OptionsShape<Options>;
+  /** Largest message taken from a peer, bytes; default 1 MiB. A longer one closes with 1009. */
+  readonly maxMessageBytes?: number;
+  /** Once per vhost and worker, before any traffic. */
+  start(context: ProtocolContext, options: Options): ProtocolInstance<Data>;
+}
+
+/** Declares a protocol plugin: the default export of a file in plugins/ or in a plugin-dir. */
+export function defineProtocol<Options, Data>(
+  definition: ProtocolDefinition<Options, Data>,
+): ProtocolDefinition<Options, Data> {
+  return definition;
+}
+
+/** A started protocol, as the rest of the worker sees it. */
+export type ProtocolHost = {
+  readonly definition: ProtocolDefinition;
+  readonly instance: ProtocolInstance;
+  readonly isDefault: boolean;
+};
