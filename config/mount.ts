@@ -1,32 +1,76 @@
-// One mount: a part of the URL space and what answers there.
+// The keys of one mount: a part of the URL space and what answers there.
 
-import type { HeaderPair } from "./vhost.ts";
+import { origin } from "./origin.ts";
+import { environmentPairs, headerFault, headerPairs, optionPairs } from "./pairs.ts";
+import { check, convert, flag, integer, object, path, record, secondsOr, shown, text, type Infer } from "./shape.ts";
 
-export type Origin =
-  | { readonly scheme: "file"; readonly directory: string }
-  | { readonly scheme: "cgi"; readonly program: string }
-  | { readonly scheme: "redirect"; readonly location: string }
-  | { readonly scheme: "callback"; readonly protocol: string };
+export type { Origin } from "./origin.ts";
 
-export type MountConfig = {
+/** Every key of a mount that works; the description is its manual entry. */
+export const mountShape = object({
   /** Starts with "/", no slash at the end unless it is "/". */
-  readonly mountpoint: string;
-  readonly origin: Origin;
-  readonly default: string;
-  readonly headers: readonly HeaderPair[];
-  readonly "extra-mimetypes": Readonly<Record<string, string>>;
-  readonly "cache-max-age": number;
-  readonly "cache-reuse": boolean;
-  readonly "cache-revalidate": boolean;
-  readonly "cache-intermediaries": boolean;
-  readonly "cache-no": boolean;
-  readonly "cgi-timeout": number;
-  readonly "cgi-env": readonly (readonly [name: string, value: string])[];
-  readonly "cgi-chdir"?: string;
-  readonly "append-path": boolean;
-  readonly "exact-match": boolean;
-  /** Options for the protocol behind a callback mount, as written. */
-  readonly pmo: Readonly<Record<string, unknown>>;
+  mountpoint: convert(check(text(), mountpointFault), (value) => value.replace(/(?<=.)\/+$/, "")).meta({
+    description: "Path in the URL space, decoded; matches whole segments, the longest one wins.",
+  }),
+  origin: origin().meta({
+    description:
+      "What answers: file://DIRECTORY, cgi://PROGRAM, >http://… or >https://… (redirect), callback://PROTOCOL. A path not starting with / is relative to this file.",
+  }),
+  default: check(text(), defaultFault).default("index.html").meta({
+    description: "File served for a directory.",
+  }),
+  headers: headerPairs().default([]).meta({
+    description: "Headers for every answer of this mount; they replace those of the vhost with the same name.",
+  }),
+  "extra-mimetypes": check(record(check(text(), headerFault)), mimetypesFault).default({}).meta({
+    description: 'Media types by suffix, such as ".zip": "application/zip"; "*" stands for every other suffix, "" for no type.',
+  }),
+  "cache-max-age": integer({ min: 0, max: 2_147_483_647 }).default(0).meta({
+    description: "Seconds a client may keep an answer; needs cache-reuse.",
+  }),
+  "cache-reuse": flag().meta({ description: "Let clients use what they kept; without it no-store is sent." }),
+  "cache-revalidate": flag().meta({ description: "Make clients ask before they use an answer that is too old." }),
+  "cache-intermediaries": flag().meta({ description: "Let caches between here and the client keep answers too." }),
+  "cache-no": flag().meta({ description: "Send no-cache, whatever the other cache keys say." }),
+  "cgi-timeout": secondsOr(5).meta({
+    description: "Seconds a CGI program may take; 0 means the default.",
+  }),
+  "cgi-env": environmentPairs().default([]).meta({
+    description: "More environment for CGI programs: an array of objects, or one object.",
+  }),
+  "cgi-chdir": path().exactOptional().meta({
+    description: "Directory CGI programs run in.",
+  }),
+  "append-path": flag().meta({
+    description: "Redirects keep what follows the mountpoint.",
+  }),
+  "exact-match": flag().meta({
+    description: "Match the mountpoint itself and nothing below it.",
+  }),
+  pmo: optionPairs().default({}).meta({
+    description: "Options for the protocol behind a callback mount: an array of objects, or one object.",
+  }),
+});
+
+export const mountPaths = ["cgi-chdir"] as const;
+
+export type MountConfig = Readonly<Infer<typeof mountShape>> & {
   /** Where it stands, for messages: "mounts[1]". */
   readonly path: string;
 };
+
+function mountpointFault(value: string): string | undefined {
+  if (!value.startsWith("/")) return `Expected a path that starts with "/", got ${shown(value)}`;
+  // oxlint-disable-next-line no-control-regex -- control characters never reach a path (they are refused with 400)
+  return /[\u0000-\u001f\u007f]/.test(value) ? "A mountpoint cannot hold control characters" : undefined;
+}
+
+function defaultFault(value: string): string | undefined {
+  const isInside = /^[^/\0][^\0]*$/.test(value) && !value.split("/").includes("..");
+  return isInside ? undefined : `Expected a file name below the directory, got ${shown(value)}`;
+}
+
+function mimetypesFault(types: Record<string, string>): string | undefined {
+  const odd = Object.keys(types).find((suffix) => suffix !== "*" && !/^\.[^/\0]+$/.test(suffix));
+  return odd === undefined ? undefined : `Expected suffixes such as ".zip", or "*", got ${shown(odd)}`;
+}

@@ -1,23 +1,81 @@
-// The shape of a whole configuration once it is read: what the supervisor sends to its workers.
+// The keys of "global", and the shape of a whole configuration once it is read: what the supervisor sends to its workers.
 // Keys keep the spelling of the files ("drain-secs"), so one search finds a key everywhere.
 
+import { headerFault, toByteString } from "./pairs.ts";
+import {
+  array,
+  check,
+  convert,
+  flag,
+  integer,
+  object,
+  path,
+  seconds,
+  secondsOr,
+  text,
+  type Infer,
+} from "./shape.ts";
 import type { VhostConfig } from "./vhost.ts";
 
-export type GlobalConfig = {
-  readonly uid?: number;
-  readonly gid?: number;
-  readonly username?: string;
-  readonly groupname?: string;
-  readonly "count-threads"?: number;
-  readonly "server-string"?: string;
+const MAX_ID = 4_294_967_294;
+const MAX_WORKERS = 256;
+
+/** Every key of "global" that works; the description is its manual entry. */
+export const globalShape = object({
+  uid: integer({ min: 0, max: MAX_ID })
+    .exactOptional()
+    .meta({ description: "Numeric user the workers run as; 0 leaves the user as it is." }),
+  gid: integer({ min: 0, max: MAX_ID })
+    .exactOptional()
+    .meta({ description: "Numeric group the workers run as; 0 leaves the group as it is." }),
+  username: text()
+    .exactOptional()
+    .meta({ description: "Name of the user the workers run as; a name that does not exist is an error." }),
+  groupname: text()
+    .exactOptional()
+    .meta({ description: "Name of the group the workers run as." }),
+  "count-threads": integer({ min: 1, max: MAX_WORKERS })
+    .exactOptional()
+    .meta({ description: "Number of worker processes; by default one per processor." }),
+  "server-string": convert(check(text(), headerFault), toByteString)
+    .exactOptional()
+    .meta({ description: "Value of the Server header; without it no such header is sent." }),
+  "plugin-dir": array(path())
+    .default([])
+    .meta({ description: "Directory with protocol plugins. May be given several times and in several files; all count." }),
+  "timeout-secs": secondsOr(15).meta({
+    description: "Longest wait for a TLS handshake, a request header, a body or a client that does not read; 0 means the default.",
+  }),
+  "init-ssl": flag().meta({
+    description: "Turns TLS on; required before any vhost may have host-ssl keys.",
+  }),
+  "drain-secs": seconds(0).default(300).meta({
+    description: "How long workers of an old configuration may finish requests and WebSockets after a reload.",
+  }),
+  "stop-secs": seconds(0).default(5).meta({
+    description: "How long requests in flight may take to finish when the server stops.",
+  }),
+  "watchdog-secs": seconds(1).default(10).meta({
+    description: "A worker that shows no sign of life for this long is killed and replaced.",
+  }),
+  "ready-secs": seconds(1).default(30).meta({
+    description: "How long new workers may take to become ready before a start or reload is given up.",
+  }),
+  "pid-file": path().exactOptional().meta({
+    description: "File that holds the process id of the supervisor while it runs; also the lock against a second start.",
+  }),
+  "control-socket": path().exactOptional().meta({
+    description: "Unix socket for portico status, reload, reopen and stop.",
+  }),
+  "ws-pingpong-secs": seconds(0).exactOptional().meta({
+    description: "Ping a WebSocket that was silent for this long; 0 never pings.",
+  }),
+});
+
+export const globalPaths = ["plugin-dir", "pid-file", "control-socket"] as const;
+
+export type GlobalConfig = Readonly<Omit<Infer<typeof globalShape>, "plugin-dir">> & {
   readonly "plugin-dir": readonly string[];
-  readonly "timeout-secs": number;
-  readonly "drain-secs": number;
-  readonly "stop-secs": number;
-  readonly "watchdog-secs": number;
-  readonly "ready-secs": number;
-  readonly "pid-file"?: string;
-  readonly "control-socket"?: string;
 };
 
 /** Everything one generation of workers runs. Frozen; no functions, so it travels over IPC as it is. */

@@ -4,26 +4,57 @@
 import { z } from "zod";
 
 export type Shape<T = unknown> = z.ZodType<T>;
+export type ObjectShape = z.ZodObject;
 export type Infer<S extends z.ZodType> = z.output<S>;
 
+/** What a value lacks, by path below it. */
+export type Issue = { readonly path: readonly (string | number)[]; readonly message: string };
+export type Decoded<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly issues: readonly Issue[] };
+
+/** Decodes a value, or names everything that is wrong with it. */
+export function decode<S extends z.ZodType>(shape: S, value: unknown): Decoded<Infer<S>> {
+  const result = shape.safeParse(value);
+  if (result.success) return { ok: true, value: result.data };
+  const issues = result.error.issues.map((issue) => ({
+    path: issue.path.map((step) => (typeof step === "symbol" ? String(step) : step)),
+    message: issue.message,
+  }));
+  return { ok: false, issues };
+}
+
 /** A boolean in any of lwsws's spellings: a non-zero number, "on", "yes", "true" are true; 0, "off", "no", "false" are false. */
-export function flag(fallback?: boolean) {
-  const shape = z
-    .union([z.boolean(), z.number(), z.string()], { error: 'Expected a flag such as "1" or "0"' })
+export function flag(fallback = false) {
+  return setting().default(fallback);
+}
+
+/** A flag without a default: not written differs from off. */
+export function setting() {
+  return z
+    .union([z.boolean(), z.number(), z.string()], {
+      error: (issue) => `Expected a flag such as "1" or "0", got ${shown(issue.input)}`,
+    })
     .transform((value, context) => {
-      if (typeof value === "boolean") return value;
-      if (typeof value === "number") return value !== 0;
-      const word = value.trim().toLowerCase();
-      if (["on", "yes", "true"].includes(word)) return true;
-      if (["off", "no", "false", ""].includes(word)) return false;
-      if (/^-?\d+$/.test(word)) return Number(word) !== 0;
+      const isOn = readFlag(value);
+      if (isOn !== undefined) return isOn;
       context.addIssue({
         code: "custom",
-        message: `Expected a flag such as "1" or "0", got ${JSON.stringify(value)}`,
+        message: `Expected a flag such as "1" or "0", got ${shown(value)}`,
       });
       return z.NEVER;
     });
-  return fallback === undefined ? shape.default(false) : shape.default(fallback);
+}
+
+/** What a flag says, undefined for anything that is none. */
+export function readFlag(value: unknown): boolean | undefined {
+  if (typeof value === "boolean") return value;
+  if (typeof value === "number") return value !== 0;
+  if (typeof value !== "string") return undefined;
+  const word = value.trim().toLowerCase();
+  if (["on", "yes", "true"].includes(word)) return true;
+  if (["off", "no", "false", ""].includes(word)) return false;
+  return /^[+-]?\d+$/.test(word) ? Number(word) !== 0 : undefined;
 }
 
 export type IntegerOptions = { readonly min?: number; readonly max?: number };
@@ -39,7 +70,9 @@ export function integer(options: IntegerOptions = {}) {
         ? `a whole number of at least ${min}`
         : `a whole number from ${min} to ${max}`;
   return z
-    .union([z.number(), z.string()], { error: `Expected ${wanted}` })
+    .union([z.number(), z.string()], {
+      error: (issue) => `Expected ${wanted}, got ${shown(issue.input)}`,
+    })
     .transform((value, context) => {
       const result =
         typeof value === "number"
@@ -48,20 +81,74 @@ export function integer(options: IntegerOptions = {}) {
             ? Number(value)
             : Number.NaN;
       if (Number.isSafeInteger(result) && result >= min && result <= max) return result;
-      context.addIssue({
-        code: "custom",
-        message: `Expected ${wanted}, got ${JSON.stringify(value)}`,
-      });
+      context.addIssue({ code: "custom", message: `Expected ${wanted}, got ${shown(value)}` });
       return z.NEVER;
     });
+}
+
+/** Longest wait a Node timer can hold, 2^31 - 1 ms; a longer one would fire at once. */
+const MAX_TIMER_SECS = 2_147_483;
+
+/** A time in whole seconds. */
+export function seconds(min: number) {
+  return integer({ min, max: MAX_TIMER_SECS });
+}
+
+/** A time in whole seconds where 0 stands for the default, as lwsws reads it. */
+export function secondsOr(fallback: number) {
+  return seconds(0)
+    .transform((value) => (value === 0 ? fallback : value))
+    .default(fallback);
 }
 
 /** Text; a number is taken as its digits, as lwsws does. */
 export function text() {
   return z
-    .union([z.string(), z.number()], { error: "Expected a string" })
+    .union([z.string(), z.number()], {
+      error: (issue) => `Expected a string, got ${shown(issue.input)}`,
+    })
     .transform((value) => String(value));
 }
+
+/** A path; the reader makes it absolute afterwards. */
+export function path() {
+  return check(text(), (value) => {
+    if (value === "") return "Expected a path, got an empty string";
+    return value.includes("\0") ? "A path cannot hold a NUL character" : undefined;
+  });
+}
+
+/** Refuses values of `shape` for which `fault` has a sentence. */
+export function check<T>(shape: Shape<T>, fault: (value: T) => string | undefined) {
+  return shape.superRefine((value, context) => {
+    const message = fault(value);
+    if (message !== undefined) context.addIssue({ code: "custom", message });
+  });
+}
+
+/** Turns a value into another; `refuse` says why it cannot and which part is to blame, and the result is dropped. */
+export function convert<A, B>(
+  shape: Shape<A>,
+  into: (value: A, refuse: (message: string, path?: (string | number)[]) => void) => B | undefined,
+) {
+  return shape.transform((value, context): B => {
+    const result = into(value, (message, at = []) =>
+      context.addIssue({ code: "custom", message, path: at }),
+    );
+    return result === undefined ? z.NEVER : result;
+  });
+}
+
+/** A value as a message quotes it, cut to a readable length. */
+export function shown(value: unknown): string {
+  if (value === undefined) return "nothing";
+  if (Array.isArray(value)) return "an array";
+  if (typeof value === "object" && value !== null) return "an object";
+  const json = JSON.stringify(value) ?? String(value);
+  return json.length > MAX_SHOWN ? `${json.slice(0, MAX_SHOWN)}…` : json;
+}
+
+const MAX_SHOWN = 80;
 
 /** An object with exactly these members; an unknown one is a problem. */
 export const object = z.strictObject;
@@ -74,5 +161,7 @@ export const bytes = () => z.instanceof(Uint8Array);
 export const oneOf = z.enum;
 export const union = z.union;
 export const literal = z.literal;
+/** Data of any kind, passed on as written. */
+export const anything = z.unknown;
 /** Data whose maker is trusted: passed on as it is, typed T. */
 export const trusted = <T>() => z.custom<T>();

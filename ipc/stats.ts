@@ -33,6 +33,7 @@ export const workerCounters = object({
   logLinesDropped: number(),
   busPublished: number(),
   busDelivered: number(),
+  busDropped: number(),
 });
 
 /** How one worker stands now. Bytes, milliseconds. */
@@ -128,6 +129,8 @@ export type Board = {
   }[];
   readonly workers: readonly BoardWorker[];
   readonly vhosts: readonly BoardVhost[];
+  /** Sum over all vhosts there ever were. */
+  readonly totals: VhostCounters;
   readonly counters: WorkerCounters;
   readonly latency: readonly number[];
   readonly lastReload: BoardReload | undefined;
@@ -158,6 +161,7 @@ export function emptyWorkerCounters(): WorkerCounters {
     logLinesDropped: 0,
     busPublished: 0,
     busDelivered: 0,
+    busDropped: 0,
   };
 }
 

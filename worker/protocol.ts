@@ -19,7 +19,7 @@ export interface Peer<Data = unknown> {
   data: Data;
   /** Queues one message: text for a string, binary for bytes. False when the peer is too slow and was cut. */
   send(message: string | Uint8Array): boolean;
-  /** Starts the closing handshake (RFC 6455 7.4 for codes). */
+  /** Starts the closing handshake: codes of RFC 6455 7.4 and 3000-4999, a reason of at most 123 bytes. */
   close(code?: number, reason?: string): void;
 }
 
@@ -35,6 +35,8 @@ export interface Bus {
 
 export type ProtocolContext = {
   readonly vhost: { readonly name: string; readonly port: number; readonly secure: boolean };
+  /** Version of this server, as status protocols show it. */
+  readonly version: string;
   /** This worker, unique while the server runs. */
   readonly worker: number;
   readonly log: Logger;

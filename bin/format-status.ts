@@ -1,0 +1,102 @@
+// `portico status` for people: one screen.
+
+import type { Board } from "../ipc/stats.ts";
+
+/** The board as aligned text. */
+export function formatStatus(board: Board): string {
+  const lines = [
+    `portico ${board.version}, pid ${board.pid}, up ${formatDuration((board.now - board.startedAt) / 1000)}, generation ${board.generation}, ${board.directory}`,
+    formatReload(board),
+    "",
+    ...table(
+      ["ADDRESS", "VHOSTS"],
+      board.listeners.map((listener) => [
+        `${listener.address} ${listener.state === "waiting" ? "(waiting for it)" : listener.secure ? "https" : "http"}`,
+        listener.vhosts.join(" "),
+      ]),
+    ),
+    "",
+    ...table(
+      ["WORKER", "GEN", "PID", "STATE", "UP", "CPU", "MEMORY", "CONN", "WS", "ACTIVE", "LAG"],
+      board.workers.map((worker) => [
+        `${worker.slot}`,
+        `${worker.generation}`,
+        `${worker.pid}`,
+        worker.state,
+        formatDuration(worker.uptimeSecs),
+        `${worker.cpuPercent}%`,
+        formatBytes(worker.memoryBytes),
+        `${worker.gauges.openConnections}`,
+        `${worker.gauges.openWebSockets}`,
+        `${worker.gauges.activeRequests}`,
+        `${worker.gauges.loopLagMs.toFixed(1)}ms`,
+      ]),
+    ),
+    "",
+    ...table(
+      ["VHOST", "CONN", "REQUESTS", "2XX", "3XX", "4XX", "5XX", "WS", "IN", "OUT"],
+      [...board.vhosts, { key: "total", counters: board.totals }].map(({ key, counters }) => [
+        key,
+        ...[
+          counters.connections,
+          counters.requests,
+          counters.status2xx,
+          counters.status3xx,
+          counters.status4xx,
+          counters.status5xx,
+          counters.upgrades,
+        ].map(String),
+        formatBytes(counters.rx),
+        formatBytes(counters.tx),
+      ]),
+    ),
+  ];
+  if (board.restarts > 0)
+    lines.push(
+      "",
+      `${board.restarts} workers restarted, ${board.samplesLost} lost their last second of statistics`,
+    );
+  return lines.join("\n");
+}
+
+function formatReload({ lastReload }: Board): string {
+  if (!lastReload) return "no reload yet";
+  const at = new Date(lastReload.at).toISOString();
+  return [
+    `last reload ${at}: ${lastReload.outcome}, ${lastReload.message}`,
+    ...lastReload.problems.map((line) => `  ${line}`),
+  ].join("\n");
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  const all = [head, ...rows];
+  const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
+  return all.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join("  ")
+      .trimEnd(),
+  );
+}
+
+function formatBytes(bytes: number): string {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  const power = bytes < 1 ? 0 : Math.min(Math.floor(Math.log2(bytes) / 10), units.length - 1);
+  return power === 0 ? `${bytes}B` : `${(bytes / 1024 ** power).toFixed(1)}${units[power]}`;
+}
+
+function formatDuration(seconds: number): string {
+  const whole = Math.floor(seconds);
+  const parts = [
+    Math.floor(whole / 86_400),
+    Math.floor(whole / 3600) % 24,
+    Math.floor(whole / 60) % 60,
+    whole % 60,
+  ];
+  const first = parts.findIndex((part) => part > 0);
+  if (first === -1) return "0s";
+  return parts
+    .slice(first, first + 2)
+    .map((part, index) => `${part}${"dhms"[first + index]}`)
+    .join("");
+}

@@ -1,0 +1,190 @@
+// Trees of all files -> vhosts, mounts and protocols, still without the rules that look across them.
+// A part that cannot be decoded is reported and left out; the others go on, so that everything is found in one run.
+
+import { resolve } from "node:path";
+import { placeName, problemAt, type ConfigDocument } from "./document.ts";
+import { inertGlobalKeys, inertMountKeys, inertVhostKeys } from "./inert-keys.ts";
+import { decodeMembers, siftMembers, type Found, type Kind, type Place } from "./members.ts";
+import { mountPaths, mountShape, type MountConfig } from "./mount.ts";
+import { locateOrigin, parseOrigin } from "./origin.ts";
+import type { Report } from "./problems.ts";
+import { readProtocols, type ProtocolConfig } from "./protocol.ts";
+import { globalPaths, globalShape, type GlobalConfig } from "./server.ts";
+import { object, shown } from "./shape.ts";
+import { childPath, plainValue, type Node, type ObjectNode } from "./tree.ts";
+import { vhostPaths, vhostShape, type VhostConfig, type VhostKeys } from "./vhost.ts";
+
+/** A vhost as far as it could be read. */
+export type VhostDraft = {
+  readonly where: VhostConfig["where"];
+  readonly keys: VhostKeys | undefined;
+  readonly mounts: readonly MountConfig[];
+  readonly protocols: readonly ProtocolConfig[];
+};
+
+export type Draft = {
+  readonly global: GlobalConfig | undefined;
+  readonly vhosts: readonly VhostDraft[];
+};
+
+const fileKind: Kind = {
+  title: "a configuration file",
+  shape: object({}),
+  paths: [],
+  others: ["global", "vhosts"],
+  inert: {},
+  aliases: {},
+};
+const globalKind: Kind<typeof globalShape> = {
+  title: '"global"',
+  shape: globalShape,
+  paths: globalPaths,
+  others: [],
+  inert: inertGlobalKeys,
+  aliases: {},
+};
+const vhostKind: Kind<typeof vhostShape> = {
+  title: "a vhost",
+  shape: vhostShape,
+  paths: vhostPaths,
+  others: ["mounts", "ws-protocols"],
+  inert: inertVhostKeys,
+  aliases: { "keepalive-timeout": "keepalive_timeout" },
+};
+const mountKind: Kind<typeof mountShape> = {
+  title: "a mount",
+  shape: mountShape,
+  paths: mountPaths,
+  others: [],
+  inert: inertMountKeys,
+  aliases: {},
+};
+
+/** Reads all documents in order. `exists` decides between two readings of a relative origin. */
+export function decodeDocuments(
+  documents: readonly ConfigDocument[],
+  exists: (path: string) => boolean,
+  report: Report,
+): Draft {
+  const globals: Found[] = [];
+  const vhosts: VhostDraft[] = [];
+  for (const document of documents) {
+    const top = { node: document.root, path: "", document };
+    for (const part of siftMembers(fileKind, document.root, top, report)) {
+      if (part.key === "global") {
+        const section = expectObject(part, report);
+        if (section) globals.push(...siftMembers(globalKind, section, part, report));
+      } else
+        for (const place of elements(part, "vhosts", report)) {
+          const vhost = expectObject(place, report);
+          if (vhost) vhosts.push(decodeVhost(vhost, place, exists, report));
+        }
+    }
+  }
+  return { global: decodeGlobal(globals, documents, report), vhosts };
+}
+
+function decodeGlobal(
+  found: readonly Found[],
+  documents: readonly ConfigDocument[],
+  report: Report,
+): GlobalConfig | undefined {
+  const winners = new Map<string, Found>();
+  const repeated: Found[] = [];
+  for (const one of found) {
+    if (one.key === "plugin-dir") repeated.push(one);
+    else {
+      const earlier = winners.get(one.key);
+      if (earlier) sayWhichHolds(earlier, one, report);
+      winners.set(one.key, one);
+    }
+  }
+  const [document] = documents;
+  if (!document) return undefined;
+  const place = { node: document.root, path: "global", document };
+  return decodeMembers(globalKind, [...winners.values(), ...repeated], place, report);
+}
+
+function sayWhichHolds(earlier: Found, later: Found, report: Report): void {
+  const [before, now] = [plainValue(earlier.node), plainValue(later.node)];
+  if (earlier.document === later.document || JSON.stringify(before) === JSON.stringify(now)) return;
+  const message = `${shown(now)} holds, as the last one read; ${placeName(earlier.document, earlier.node)} says ${shown(before)}`;
+  report(problemAt(later.document, "notice", later.node.offset, later.path, message));
+}
+
+function decodeVhost(
+  vhost: ObjectNode,
+  place: Place,
+  exists: (path: string) => boolean,
+  report: Report,
+): VhostDraft {
+  const { document, path } = place;
+  const found = siftMembers(vhostKind, vhost, place, report);
+  const mounts = found
+    .filter((one) => one.key === "mounts")
+    .flatMap((one) => elements(one, "mounts", report))
+    .map((mount) => decodeMount(mount, mount.path.slice(path.length + 1), exists, report))
+    .filter((mount) => mount !== undefined);
+  const protocols = found
+    .filter((one) => one.key === "ws-protocols")
+    .flatMap((one) => readProtocols({ ...one, path }, report));
+  const keys = decodeMembers(vhostKind, found, place, report);
+  return {
+    where: { file: document.file, path },
+    keys: keys && withSocketPath(keys, document.directory),
+    mounts,
+    protocols,
+  };
+}
+
+function withSocketPath(keys: VhostKeys, directory: string): VhostKeys {
+  const path = keys.interface;
+  if (!keys["unix-socket"] || path === undefined || path.startsWith("@")) return keys;
+  return { ...keys, interface: resolve(directory, path) };
+}
+
+function decodeMount(
+  place: Place,
+  path: string,
+  exists: (path: string) => boolean,
+  report: Report,
+): MountConfig | undefined {
+  const mount = expectObject(place, report);
+  if (!mount) return undefined;
+  const members = readSecondOrigins(mount, place, report);
+  const found = siftMembers(mountKind, { ...mount, members }, place, report);
+  const keys = decodeMembers(mountKind, found, place, report);
+  return keys && { ...keys, origin: locateOrigin(keys.origin, place.document.directory, exists), path };
+}
+
+/** lwsws lets a mount have a second origin, a protocol that sees requests before the first one serves them. */
+function readSecondOrigins(mount: ObjectNode, { document, path }: Place, report: Report): ObjectNode["members"] {
+  const origins = mount.members.filter((member) => member.key === "origin");
+  const [first, ...others] = origins;
+  for (const [index, other] of others.entries()) {
+    const at = first ? placeName(document, first) : "";
+    const value = plainValue(other.value);
+    const parsed = typeof value === "string" ? parseOrigin(value) : "";
+    const isCallback = index === 0 && typeof parsed === "object" && parsed.scheme === "callback";
+    const message = isCallback
+      ? `${shown(value)} should see requests before the origin at ${at}; not available yet, they go straight to that one`
+      : `Given twice in one mount; first at ${at}, and only one more is taken, a "callback://" that sees requests first`;
+    report(problemAt(document, isCallback ? "warning" : "error", other.offset, childPath(path, "origin"), message));
+  }
+  return mount.members.filter((member) => member.key !== "origin" || member === first);
+}
+
+function elements(place: Place, what: string, report: Report): Place[] {
+  const { node, path, document } = place;
+  if (node.kind === "array")
+    return node.items.map((item, index) => ({ node: item, path: childPath(path, index), document }));
+  report(problemAt(document, "error", node.offset, path, `Expected an array of ${what}, got ${shown(plainValue(node))}`));
+  return [];
+}
+
+function expectObject(place: { node: Node; path: string; document: ConfigDocument }, report: Report): ObjectNode | undefined {
+  const { node, path, document } = place;
+  if (node.kind === "object") return node;
+  report(problemAt(document, "error", node.offset, path, `Expected an object, got ${shown(plainValue(node))}`));
+  return undefined;
+}

@@ -1,0 +1,112 @@
+// Keys of lwsws that are known and do nothing here: what each is, why, and what to use instead.
+// A key leaves this table for a shape when it comes to work.
+
+import { readFlag } from "./shape.ts";
+
+export type InertKey = {
+  /** Continues `"key" …`; one line. */
+  readonly says: string;
+  /** Being off is what happens anyway, so nothing is said then. */
+  readonly isFlag?: true;
+  /** It guards something: to serve without it would open what the file closes. */
+  readonly isGuard?: true;
+};
+
+export type InertKeys = Readonly<Record<string, InertKey>>;
+
+/** True when the key asks for something that does not happen. */
+export function isMissed(key: InertKey, value: unknown): boolean {
+  return !(key.isFlag && readFlag(value) === false);
+}
+
+const key = (says: string): InertKey => ({ says });
+const flagKey = (says: string): InertKey => ({ says, isFlag: true });
+const guard = (says: string): InertKey => ({ says, isGuard: true });
+const guardFlag = (says: string): InertKey => ({ says, isFlag: true, isGuard: true });
+
+const QUIC = "tunes HTTP/3; Node has no QUIC, so it has no effect";
+const CLIENT_TLS = "sets up TLS towards proxied servers; has no effect until proxy mounts exist";
+const RAW = "hands connections that are not HTTP to a protocol; not available yet, such connections get 400";
+const NODE_TLS = "not applied yet: Node's TLS defaults are used, which offer TLS 1.2 and 1.3 only";
+
+export const inertGlobalKeys: InertKeys = {
+  interface: key("never had an effect in lwsws either; set interface in each vhost"),
+  "count-async-threads": key("sizes lwsws's pool for blocking file reads; Node has its own, sized by UV_THREADPOOL_SIZE"),
+  "reject-service-keywords": key("refuses clients by words in their User-Agent; not available yet"),
+  "default-alpn": key("lists protocols for TLS; not applied yet, http/1.1 is offered"),
+  "ip-limit-ah": key("limits requests being parsed per client address; not available yet, use the firewall"),
+  "ip-limit-wsi": key("limits connections per client address; not available yet, use the firewall"),
+  "rlimit-nofile": key("raises the limit of open files; not applied yet, use LimitNOFILE in the unit or ulimit -n"),
+  "cpd-bypass": flagKey("switches off captive portal detection; there is none here"),
+  "quic-pad-crypto": flagKey(QUIC),
+  "allow-early-data": flagKey("allows TLS 0-RTT, which can be replayed; Node's server does not offer it"),
+  "quic-only-latest": flagKey(QUIC),
+  "quic-early-key-update": flagKey(QUIC),
+  distribution: key('chooses how connections reach the workers; not available yet, all accept from one queue ("shared")'),
+  bus: key("joins plugins of several machines; not available yet, they share one server only"),
+};
+
+export const inertVhostKeys: InertKeys = {
+  "enable-client-ssl": flagKey(CLIENT_TLS),
+  "client-ssl-key": key(CLIENT_TLS),
+  "client-ssl-cert": key(CLIENT_TLS),
+  "client-ssl-ca": key(CLIENT_TLS),
+  "client-ssl-ciphers": key(CLIENT_TLS),
+  "client-tls13-ciphers": key(CLIENT_TLS),
+  "client-ecdh-curve": key(CLIENT_TLS),
+  "ssl-client-option-set": key(CLIENT_TLS),
+  "ssl-client-option-clear": key(CLIENT_TLS),
+  ciphers: key(`names OpenSSL ciphers for TLS 1.2; ${NODE_TLS}`),
+  "tls13-ciphers": key(`names cipher suites for TLS 1.3; ${NODE_TLS}`),
+  "ecdh-curve": key(`names groups for the TLS key exchange; ${NODE_TLS}`),
+  "ssl-option-set": key(`sets OpenSSL option flags; ${NODE_TLS}`),
+  "ssl-option-clear": key(`clears OpenSSL option flags; ${NODE_TLS}`),
+  alpn: key("lists protocols for TLS; not applied yet, http/1.1 is offered"),
+  "client-cert-required": guardFlag("admits only clients with a certificate; not available yet"),
+  "ignore-missing-cert": flagKey("starts a vhost whose certificate is not there yet; not available yet, get the certificate first"),
+  "error-document-404": key("redirects to a page for what is not found; not available yet, the built-in page is sent"),
+  "strict-host-check": flagKey("drops WebSocket upgrades for another host; not available yet, unknown hosts go to the first vhost of the address"),
+  onlyraw: flagKey(RAW),
+  "listen-accept-role": key(RAW),
+  "listen-accept-protocol": key(RAW),
+  "apply-listen-accept": flagKey(RAW),
+  "fallback-listen-accept": flagKey(RAW),
+  "allow-non-tls": flagKey("takes plain text on a TLS port; not available yet, such connections are closed"),
+  "redirect-http": flagKey('sends plain HTTP on a TLS port to https; not available yet, use a vhost on port 80 with a ">https://" mount'),
+  "allow-http-on-https": flagKey("serves plain HTTP on a TLS port; not available yet, use a vhost on another port"),
+  "disable-no-protocol-ws-upgrades": key('refuses WebSockets that name no protocol; has no effect, they are refused unless a protocol has "default"'),
+  "h2-half-closed-long-poll": flagKey("keeps half-closed HTTP/2 streams open; HTTP/2 is not available yet"),
+  "fo-listen-queue": key("sizes the TCP Fast Open queue; Node cannot set it"),
+  dht: key("joins a distributed hash table; not part of this server"),
+  "quic-mtu": key(QUIC),
+  "quic-preferred-addresses": key(QUIC),
+  "ws-extensions": key("never had an effect in lwsws either; permessage-deflate is not offered yet"),
+};
+
+export const inertMountKeys: InertKeys = {
+  protocol: key('never had an effect in lwsws either; name the protocol in the origin, "callback://NAME"'),
+  "auth-mask": key("is a hint about access rights for plugins of lwsws; no plugin here asks for it"),
+  "basic-auth": guard("asks for a password; not available yet"),
+  "interceptor-path": guard("lets another mount check each request first; not available yet"),
+  "cgi-chroot": guard("confines CGI programs to a directory; not available yet"),
+  interpret: key("passes files through a protocol; no plugin of lwsws implements it any more, and none here"),
+  "keepalive-timeout": key("overrides the idle limit for one mount; not available yet, the vhost's keepalive_timeout holds"),
+  "no-ws-upgrades": flagKey("skips a mount for WebSocket upgrades; has no effect, upgrades never reach a mount here"),
+};
+
+/** Options of a protocol that belong to the server, not to the plugin. */
+export const inertProtocolKeys: InertKeys = {
+  raw: key(RAW),
+  "basic-auth": guard("asks for a password before the upgrade; not available yet"),
+};
+
+/** Keys that lwsws adds up when they are repeated in one object; any other repeated key is a mistake. */
+export const repeatableKeys: ReadonlySet<string> = new Set([
+  "plugin-dir",
+  "ssl-option-set",
+  "ssl-option-clear",
+  "ssl-client-option-set",
+  "ssl-client-option-clear",
+  "filepath",
+  "filespath",
+]);

@@ -1,0 +1,141 @@
+// The members of one object against the keys of its kind: what works is kept, everything else is said.
+
+import { placeName, problemAt, type ConfigDocument } from "./document.ts";
+import { isMissed, repeatableKeys, type InertKeys } from "./inert-keys.ts";
+import type { Report, Severity } from "./problems.ts";
+import { suggest } from "./suggest.ts";
+import { childPath, nearest, plainValue, type Member, type Node, type ObjectNode } from "./tree.ts";
+import { decode, type Infer, type ObjectShape } from "./shape.ts";
+import { resolve } from "node:path";
+
+/** What an object of the configuration may hold. */
+export type Kind<S extends ObjectShape = ObjectShape> = {
+  /** As messages call it: "a mount". */
+  readonly title: string;
+  readonly shape: S;
+  /** Keys of the shape whose values are paths, relative to their file. */
+  readonly paths: readonly string[];
+  /** Keys that others than the shape decode. */
+  readonly others: readonly string[];
+  readonly inert: InertKeys;
+  /** Second spellings. */
+  readonly aliases: Readonly<Record<string, string>>;
+};
+
+/** A value of a key, where it was found. */
+export type Found = {
+  readonly key: string;
+  readonly node: Node;
+  readonly path: string;
+  readonly document: ConfigDocument;
+};
+
+/** An object or what is left of it: members of kinds that the shape decodes. */
+export type Place = Pick<Found, "node" | "path" | "document">;
+
+/** The members that mean something here, in order. A null is a key that was not given. */
+export function siftMembers(kind: Kind, object: ObjectNode, place: Place, report: Report): Found[] {
+  const { document } = place;
+  const found: Found[] = [];
+  const spelled = new Map<string, Member>();
+  for (const member of object.members) {
+    const key = kind.aliases[member.key] ?? member.key;
+    const path = childPath(place.path, member.key);
+    const say = (severity: Severity, message: string) =>
+      report(problemAt(document, severity, member.offset, path, message));
+    if (member.value.kind === "scalar" && member.value.value === null && isKnown(kind, key)) continue;
+    if (isShapeKey(kind, key) || kind.others.includes(key)) {
+      const earlier = spelled.get(key);
+      if (earlier && earlier.key !== member.key)
+        say("error", `The same key as "${earlier.key}" at ${placeName(document, earlier)}`);
+      spelled.set(key, member);
+      found.push({ key, node: member.value, path, document });
+    } else sayWhatItIs(kind, member, say);
+  }
+  return found;
+}
+
+/** Decodes what was found by the shape of its kind. Of several values of one key the last holds, but for repeatable keys. */
+export function decodeMembers<S extends ObjectShape>(
+  kind: Kind<S>,
+  found: readonly Found[],
+  place: Place,
+  report: Report,
+): Infer<S> | undefined {
+  const sources = new Map<string, Found[]>();
+  for (const one of found) {
+    if (!isShapeKey(kind, one.key)) continue;
+    const isList = repeatableKeys.has(one.key);
+    const earlier = isList ? (sources.get(one.key) ?? []) : [];
+    sources.set(one.key, [...earlier, ...(isList ? spread(one) : [one])]);
+  }
+  const raw = [...sources].map(([key, values]): [string, unknown] => [
+    key,
+    repeatableKeys.has(key) ? values.map((one) => plainValue(one.node)) : plainValue(values[0]?.node ?? NOTHING),
+  ]);
+  const result = decode(kind.shape, Object.fromEntries(raw));
+  if (result.ok) return absolutePaths(kind, result.value, sources);
+  for (const issue of result.issues) {
+    const [key = "", ...rest] = issue.path;
+    const values = sources.get(String(key));
+    if (!values) {
+      const { document, node, path } = place;
+      report(problemAt(document, "error", node.offset, childPath(path, key), `Missing: ${kind.title} needs "${key}"`));
+      continue;
+    }
+    const isList = repeatableKeys.has(String(key)) && typeof rest[0] === "number";
+    const source = (isList ? values[Number(rest.shift())] : values[0]) ?? place;
+    const below = rest.reduce<string>(childPath, "");
+    const { offset } = nearest(source.node, below).node;
+    const path = rest.reduce<string>(childPath, source.path);
+    report(problemAt(source.document, "error", offset, path, issue.message));
+  }
+  return undefined;
+}
+
+/** True for a key that this kind of object can hold, working or not. */
+function isKnown(kind: Kind, key: string): boolean {
+  return isShapeKey(kind, key) || kind.others.includes(key) || Object.hasOwn(kind.inert, key);
+}
+
+function isShapeKey(kind: Kind, key: string): boolean {
+  return Object.hasOwn(kind.shape.shape, key);
+}
+
+function sayWhatItIs(kind: Kind, member: Member, say: (severity: Severity, message: string) => void): void {
+  const inert = Object.hasOwn(kind.inert, member.key) ? kind.inert[member.key] : undefined;
+  if (inert) {
+    if (!isMissed(inert, plainValue(member.value))) return;
+    const message = `"${member.key}" ${inert.says}`;
+    if (inert.isGuard) say("error", `${message}, and without it this would stand open`);
+    else say("notice", message);
+    return;
+  }
+  if (member.key.startsWith("="))
+    return say("warning", `Unknown key; a definition such as "${member.key}" stands at the top level of a file`);
+  const known = [...Object.keys(kind.shape.shape), ...kind.others, ...Object.keys(kind.inert)];
+  say("warning", `Unknown key "${member.key}" in ${kind.title}; it has no effect${suggest(member.key, known)}`);
+}
+
+function spread(found: Found): Found[] {
+  if (found.node.kind !== "array") return [found];
+  return found.node.items.map((node, index) => ({ ...found, node, path: childPath(found.path, index) }));
+}
+
+function absolutePaths<S extends ObjectShape>(
+  kind: Kind<S>,
+  value: Infer<S>,
+  sources: ReadonlyMap<string, readonly Found[]>,
+): Infer<S> {
+  const absolute: Record<string, unknown> = { ...value };
+  for (const key of kind.paths) {
+    const directories = sources.get(key)?.map((one) => one.document.directory) ?? [];
+    const given = absolute[key];
+    if (typeof given === "string") absolute[key] = resolve(directories[0] ?? "/", given);
+    if (Array.isArray(given))
+      absolute[key] = given.map((one, index) => resolve(directories[index] ?? "/", String(one)));
+  }
+  return absolute as Infer<S>;
+}
+
+const NOTHING: Node = { kind: "scalar", value: null, offset: 0 };

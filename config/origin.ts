@@ -1,0 +1,78 @@
+// What backs a mount: "file:///srv/www", "cgi:///usr/lib/x.cgi", ">https://example.com", "callback://plugin".
+// What follows "://" is a path from the root when it starts with "/", else one relative to the configuration file.
+
+import { isAbsolute, resolve } from "node:path";
+import { convert, shown, text } from "./shape.ts";
+import { suggest } from "./suggest.ts";
+
+export type Origin =
+  | { readonly scheme: "file"; readonly directory: string }
+  | { readonly scheme: "cgi"; readonly program: string }
+  | { readonly scheme: "redirect"; readonly location: string }
+  | { readonly scheme: "callback"; readonly protocol: string };
+
+const SCHEMES = ["file://", "cgi://", ">http://", ">https://", "callback://"];
+
+/** The shape of "origin"; its paths may still be relative. */
+export function origin() {
+  return convert(text(), (value, refuse): Origin | undefined => {
+    const parsed = parseOrigin(value);
+    return typeof parsed === "string" ? void refuse(parsed) : parsed;
+  });
+}
+
+/** The origin, or the reason why it is none. */
+export function parseOrigin(value: string): Origin | string {
+  const match = /^(>?[A-Za-z][A-Za-z0-9+.-]*:\/\/)([^]*)$/.exec(value);
+  if (!match)
+    return `${shown(value)} has no scheme; expected ${list(SCHEMES)}, such as "file://${value.startsWith("/") ? "" : "./"}${value}"`;
+  const [, scheme = "", target = ""] = match;
+  if (target === "") return `Nothing follows "${scheme}"`;
+  if (target.includes("\0")) return "An origin cannot hold a NUL character";
+  switch (scheme) {
+    case "file://":
+      return { scheme: "file", directory: target };
+    case "cgi://":
+      return { scheme: "cgi", program: target };
+    case "callback://":
+      return { scheme: "callback", protocol: target };
+    case ">http://":
+    case ">https://":
+      return parseRedirect(value.slice(1));
+    case "http://":
+    case "https://":
+      return `Reverse proxy mounts are not available yet; to send the client to another address write ${shown(`>${value}`)}`;
+    default:
+      return `Unknown scheme "${scheme}"; expected ${list(SCHEMES)}${suggest(scheme, SCHEMES)}`;
+  }
+}
+
+/** The origin with its paths absolute. lwsws files write "cgi://usr/lib/x" and mean /usr/lib/x: that reading is taken when only it exists. */
+export function locateOrigin(
+  found: Origin,
+  directory: string,
+  exists: (path: string) => boolean,
+): Origin {
+  if (found.scheme === "file")
+    return { ...found, directory: locate(found.directory, directory, exists) };
+  if (found.scheme === "cgi") return { ...found, program: locate(found.program, directory, exists) };
+  return found;
+}
+
+function locate(path: string, directory: string, exists: (path: string) => boolean): string {
+  const relative = resolve(directory, path);
+  if (isAbsolute(path) || /^\.\.?(?:\/|$)/.test(path) || exists(relative)) return relative;
+  const fromRoot = resolve("/", path);
+  return exists(fromRoot) ? fromRoot : relative;
+}
+
+function parseRedirect(location: string): Origin | string {
+  if (!/^[!-~]+$/.test(location))
+    return "A redirect goes into a header: write spaces and other characters percent-encoded";
+  if (!URL.canParse(location)) return `${shown(location)} is not a URL`;
+  return { scheme: "redirect", location };
+}
+
+function list(words: readonly string[]): string {
+  return `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
+}

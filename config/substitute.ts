@@ -1,0 +1,92 @@
+// Names in values: "${NAME}" from a "=NAME" definition, "${env:NAME}" from the environment, and lwsws's _lws_ddir_.
+// Definitions stand at the top level of a file and hold there and in the files read after it. "$${" is a plain "${".
+
+import { placeName, problemAt, type ConfigDocument } from "./document.ts";
+import type { Report } from "./problems.ts";
+import { shown } from "./shape.ts";
+import { suggest } from "./suggest.ts";
+import { childPath, type Node, type ObjectNode, type ScalarNode } from "./tree.ts";
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+export type Definition = { readonly value: string; readonly place: string };
+export type Definitions = Map<string, Definition>;
+
+/** What lwsws was built with on most systems; PORTICO_DATA_DIR names another directory. */
+const DEFAULT_DATA_DIR = "/usr/local/share";
+
+/** Definitions may use earlier ones, which could double a text again and again. */
+const MAX_VALUE_LENGTH = 65_536;
+
+/** The document with all names replaced and its definitions taken out of it; they are added to `definitions`. */
+export function substitute(
+  document: ConfigDocument,
+  definitions: Definitions,
+  environment: Environment,
+  report: Report,
+): ConfigDocument {
+  const dataDirectory = environment["PORTICO_DATA_DIR"] || DEFAULT_DATA_DIR;
+  const members: ObjectNode["members"][number][] = [];
+  for (const member of document.root.members) {
+    if (member.key.startsWith("=")) continue;
+    members.push(member);
+  }
+  for (const member of document.root.members) if (member.key.startsWith("=")) define(member);
+  const root = {
+    ...document.root,
+    members: members.map((member) => ({ ...member, value: replace(member.value, member.key) })),
+  };
+  return { ...document, root };
+
+  function define(member: ObjectNode["members"][number]): void {
+    const name = member.key.slice(1);
+    const place = placeName(document, member);
+    const refuse = (message: string, severity: "error" | "notice" = "error") =>
+      report(problemAt(document, severity, member.offset, member.key, message));
+    if (!NAME.test(name)) return refuse("A definition is named by letters, digits and _ after the =");
+    const value = replace(member.value, member.key);
+    if (value.kind !== "scalar" || value.value === null)
+      return refuse("A definition has a string, a number or a flag as its value");
+    const earlier = definitions.get(name);
+    const text = String(value.value);
+    if (earlier && earlier.value !== text)
+      refuse(`Defined as ${shown(earlier.value)} at ${earlier.place}; from here on it is ${shown(text)}`, "notice");
+    definitions.set(name, { value: text, place });
+  }
+
+  function replace(node: Node, path: string): Node {
+    if (node.kind === "array")
+      return { ...node, items: node.items.map((item, index) => replace(item, childPath(path, index))) };
+    if (node.kind === "object")
+      return {
+        ...node,
+        members: node.members.map((member) => ({
+          ...member,
+          value: replace(member.value, childPath(path, member.key)),
+        })),
+      };
+    return typeof node.value === "string" && /\$\{|_lws_ddir_/.test(node.value)
+      ? replaceText(node, node.value, path)
+      : node;
+  }
+
+  function replaceText(node: ScalarNode, text: string, path: string): ScalarNode {
+    const value = text.replace(REFERENCE, (whole, isEnvironment?: string, name?: string) => {
+      if (whole === "_lws_ddir_") return dataDirectory;
+      if (whole === "$${") return "${";
+      if (name === undefined) return whole;
+      const found = isEnvironment ? environment[name] : definitions.get(name)?.value;
+      if (found !== undefined) return found;
+      const message = isEnvironment
+        ? `The environment has no variable ${shown(name)}`
+        : `No definition of ${shown(name)}; expected "=${name}" at the top of this file or of one read before it${suggest(name, [...definitions.keys()])}`;
+      report(problemAt(document, "error", node.offset, path, message));
+      return whole;
+    });
+    if (value.length <= MAX_VALUE_LENGTH) return { ...node, value };
+    report(problemAt(document, "error", node.offset, path, `Longer than ${MAX_VALUE_LENGTH} characters once its names are replaced`));
+    return node;
+  }
+}
+
+const NAME = /^[A-Za-z_]\w*$/;
+const REFERENCE = /_lws_ddir_|\$\$\{|\$\{(env:)?([A-Za-z_]\w*)\}/g;

@@ -1,0 +1,16 @@
+// "Did you mean": the nearest known word. The only importer of fastest-levenshtein.
+
+import { closest, distance } from "fastest-levenshtein";
+
+/** Words longer than any key are not compared: the cost grows with the product of the lengths. */
+const MAX_WORD = 64;
+
+/** `; did you mean "origin"?`, or nothing when no known word is near. */
+export function suggest(word: string, known: readonly string[]): string {
+  if (known.length === 0 || word.length > MAX_WORD) return "";
+  const plain = word.toLowerCase();
+  const folded = known.map((one) => one.toLowerCase());
+  const best = closest(plain, folded);
+  const allowed = Math.max(1, Math.floor(Math.min(plain.length, best.length) / 3));
+  return distance(plain, best) <= allowed ? `; did you mean "${known[folded.indexOf(best)]}"?` : "";
+}

@@ -1,0 +1,92 @@
+// Every message between supervisor and worker: one table per direction. Types, decoding and the duty to handle
+// each one come from these tables; nothing else crosses the pipe.
+
+import {
+  array,
+  boolean,
+  bytes,
+  integer,
+  object,
+  string,
+  trusted,
+  type Infer,
+} from "../config/shape.ts";
+import type { ServerConfig } from "../config/server.ts";
+import { sample, type Board } from "./stats.ts";
+
+/** A socket the worker inherits, and which vhosts answer on it (indexes into ServerConfig.vhosts). */
+export type WorkerListener = {
+  /** The address as bound, such as "0.0.0.0:7681", "[::1]:80" or "unix:/run/site.sock". */
+  readonly address: string;
+  /** Descriptor number in the worker. */
+  readonly fd: number;
+  readonly port: number;
+  readonly secure: boolean;
+  readonly vhosts: readonly number[];
+  /** Local addresses on a wildcard socket that have vhosts of their own. */
+  readonly overrides: readonly { readonly address: string; readonly vhosts: readonly number[] }[];
+};
+
+/** Certificate, key and client CA of one vhost as PEM bytes; only the supervisor reads key files. */
+export type VhostSecrets = {
+  readonly vhost: number;
+  readonly cert: Uint8Array;
+  readonly key: Uint8Array;
+  readonly ca: Uint8Array | undefined;
+};
+
+/** Identity of the user the worker becomes. */
+export type WorkerUser = { readonly name: string; readonly uid: number; readonly gid: number };
+
+export type Configuration = {
+  readonly worker: number;
+  readonly slot: number;
+  readonly generation: number;
+  readonly version: string;
+  readonly config: ServerConfig;
+  readonly listeners: readonly WorkerListener[];
+  readonly secrets: readonly VhostSecrets[];
+  readonly ticketKeys: Uint8Array;
+  readonly user: WorkerUser | undefined;
+};
+
+/** What the supervisor says. The supervisor is trusted, so bodies made by our own code pass undecoded. */
+export const toWorker = {
+  /** First message: become this. Answered by ready or rejected. */
+  configure: trusted<Configuration>(),
+  /** Every worker of the generation is ready: listen and accept. Answered by serving or rejected. */
+  open: object({}),
+  /** A newer generation serves: finish what you have and leave. */
+  drain: object({}),
+  /** End soon: WebSockets and idle connections now, requests within `withinMs`. */
+  stop: object({ withinMs: integer() }),
+  /** WebSockets of a draining worker end now (1012). */
+  shed: object({}),
+  reopen: object({}),
+  board: trusted<Board>(),
+  deliver: object({ topic: string(), from: integer(), data: bytes() }),
+  departed: object({ worker: integer() }),
+};
+
+const provisionProblem = object({ vhost: integer(), path: string(), message: string() });
+
+/** What a worker says. It faces the network: everything is decoded strictly. */
+export const toSupervisor = {
+  ready: object({}),
+  rejected: object({ problems: array(provisionProblem) }),
+  serving: object({}),
+  /** The worker leaves on its own account (a fatal error, a SIGTERM from outside): replace it now. */
+  leaving: object({ reason: string() }),
+  heartbeat: object({}),
+  /** `last` marks the final sample of a worker that leaves. */
+  sample: object({ sample, last: boolean() }),
+  reopened: object({ failed: array(string()) }),
+  watch: object({ on: boolean() }),
+  subscribe: object({ topic: string(), on: boolean() }),
+  publish: object({ topic: string(), data: bytes() }),
+};
+
+export type ToWorker = { [Name in keyof typeof toWorker]: Infer<(typeof toWorker)[Name]> };
+export type ToSupervisor = {
+  [Name in keyof typeof toSupervisor]: Infer<(typeof toSupervisor)[Name]>;
+};

@@ -1,0 +1,259 @@
+// The N workers that run one configuration, from their start to the exit of the last one. While it serves, a worker
+// that dies is replaced in its slot.
+
+import type { Logger } from "../log/logger.ts";
+import type { ServerConfig } from "../config/server.ts";
+import type { ProvisionProblem } from "../config/problems.ts";
+import type { VhostSecrets, WorkerUser } from "../ipc/messages.ts";
+import type { ListenerSet } from "./listeners.ts";
+import { nextRestart } from "./restart-policy.ts";
+import { WorkerProcess, type WorkerEvents, type WorkerExit } from "./worker-process.ts";
+
+export type GenerationState = "starting" | "ready" | "serving" | "draining" | "stopping" | "gone";
+
+const ORDER: readonly GenerationState[] = [
+  "starting",
+  "ready",
+  "serving",
+  "draining",
+  "stopping",
+  "gone",
+];
+
+/** The generation cannot serve: what its workers found, or that one died or took too long. */
+export class GenerationError extends Error {
+  readonly code = "GENERATION";
+  readonly problems: readonly ProvisionProblem[];
+  constructor(message: string, problems: readonly ProvisionProblem[] = []) {
+    super(message);
+    this.problems = problems;
+  }
+}
+
+export type GenerationSpec = {
+  readonly number: number;
+  readonly config: ServerConfig;
+  readonly listeners: ListenerSet;
+  readonly secrets: readonly VhostSecrets[];
+  readonly ticketKeys: Uint8Array;
+  readonly user: WorkerUser | undefined;
+  readonly workers: number;
+  readonly version: string;
+};
+
+/** What a generation needs from the server around it. */
+export type GenerationHost = {
+  readonly log: Logger;
+  /** A number no other worker of this server had. */
+  readonly nextWorkerId: () => number;
+  readonly events: Omit<WorkerEvents, "ready" | "rejected" | "serving" | "leaving">;
+  readonly onRestart: () => void;
+  /** The last worker has gone. */
+  readonly onGone: (generation: Generation) => void;
+};
+
+type Slot = {
+  readonly index: number;
+  current: WorkerProcess | undefined;
+  delayMs: number | undefined;
+  timer: NodeJS.Timeout | undefined;
+};
+
+/** One generation. */
+export class Generation {
+  readonly spec: GenerationSpec;
+  readonly startedAt = Date.now();
+  readonly #host: GenerationHost;
+  readonly #slots: Slot[];
+  /** Everyone alive, also a worker that leaves while its replacement already runs. */
+  readonly #workers = new Set<WorkerProcess>();
+  #state: GenerationState = "starting";
+  readonly #gone = Promise.withResolvers<void>();
+  #progress: { check: () => void; fail: (error: GenerationError) => void } | undefined;
+
+  constructor(spec: GenerationSpec, host: GenerationHost) {
+    this.spec = spec;
+    this.#host = host;
+    this.#slots = Array.from({ length: spec.workers }, (_, index) => ({
+      index,
+      current: undefined,
+      delayMs: undefined,
+      timer: undefined,
+    }));
+  }
+
+  get number(): number {
+    return this.spec.number;
+  }
+
+  get state(): GenerationState {
+    return this.#state;
+  }
+
+  /** Resolves when the last worker has gone. */
+  get gone(): Promise<void> {
+    return this.#gone.promise;
+  }
+
+  get workers(): ReadonlySet<WorkerProcess> {
+    return this.#workers;
+  }
+
+  /** Starts all workers; resolves when each is ready. Rejects with GenerationError at the first that cannot be. */
+  async start(): Promise<void> {
+    const ready = this.#until("ready", () =>
+      this.#slots.every((slot) => slot.current?.state === "ready"),
+    );
+    for (const slot of this.#slots) this.#spawn(slot);
+    await ready;
+    this.#enter("ready");
+  }
+
+  /** Lets all workers listen; resolves when each does. Rejects with GenerationError, such as for an address in use. */
+  async open(): Promise<void> {
+    const serving = this.#until("serving", () =>
+      this.#slots.every((slot) => slot.current?.state === "serving"),
+    );
+    for (const slot of this.#slots) slot.current?.open();
+    if (this.#slots.some((slot) => slot.current === undefined))
+      this.#progress?.fail(new GenerationError("A worker died before it served"));
+    await serving;
+    this.#enter("serving");
+  }
+
+  /** A newer generation serves: accept no more, finish what is there. */
+  drain(): void {
+    this.#enter("draining");
+    this.#cancelRestarts();
+    for (const worker of this.#workers) worker.drain();
+    this.#checkGone();
+  }
+
+  /** WebSockets of a draining generation end now. */
+  shed(): void {
+    for (const worker of this.#workers) worker.shed();
+  }
+
+  /** The server ends, or this generation is undone: finish within `withinMs`. */
+  stop(withinMs: number): void {
+    this.#enter("stopping");
+    this.#cancelRestarts();
+    for (const worker of this.#workers) worker.stop(withinMs);
+    this.#progress?.fail(new GenerationError("Stopped before it served"));
+    this.#checkGone();
+  }
+
+  kill(reason: string): void {
+    for (const worker of this.#workers) worker.kill(reason);
+  }
+
+  #spawn(slot: Slot): void {
+    slot.timer = undefined;
+    const { number: generation, workers: _count, listeners, ...rest } = this.spec;
+    const worker = new WorkerProcess(
+      {
+        ...rest,
+        worker: this.#host.nextWorkerId(),
+        slot: slot.index,
+        generation,
+        listeners: listeners.listeners,
+      },
+      {
+        ...this.#host.events,
+        ready: (ready) => this.#ready(ready),
+        rejected: (rejected, problems) => this.#rejected(rejected, problems),
+        serving: () => this.#progress?.check(),
+        leaving: (leaving, reason) => this.#leaving(slot, leaving, reason),
+        exit: (gone, exit) => this.#exited(slot, gone, exit),
+      },
+    );
+    slot.current = worker;
+    this.#workers.add(worker);
+  }
+
+  #ready(worker: WorkerProcess): void {
+    this.#progress?.check();
+    // A replacement joins a generation that is past its start.
+    if (this.#state === "serving") worker.open();
+  }
+
+  #rejected(worker: WorkerProcess, problems: readonly ProvisionProblem[]): void {
+    const message = problems.map((problem) => problem.message).join("; ");
+    if (this.#progress)
+      this.#progress.fail(
+        new GenerationError(`Worker ${worker.slot} refused: ${message}`, problems),
+      );
+    else
+      this.#host.log.error(
+        { worker: worker.slot, pid: worker.pid },
+        `Replacement worker refused: ${message}`,
+      );
+  }
+
+  #leaving(slot: Slot, worker: WorkerProcess, reason: string): void {
+    this.#host.log.warn({ worker: worker.slot, pid: worker.pid }, `Worker leaves: ${reason}`);
+    if (slot.current === worker && this.#state === "serving") this.#restart(slot, worker);
+  }
+
+  #exited(slot: Slot, worker: WorkerProcess, exit: WorkerExit): void {
+    this.#workers.delete(worker);
+    this.#host.events.exit(worker, exit);
+    const how = exit.signal ?? `exit status ${exit.code}`;
+    const why = exit.reason === "" ? how : `${how}, ${exit.reason}`;
+    this.#progress?.fail(
+      new GenerationError(`Worker ${worker.slot} ended before it served (${why})`),
+    );
+    if (slot.current === worker) {
+      slot.current = undefined;
+      if (this.#state === "serving") {
+        this.#host.log.error({ worker: worker.slot, pid: worker.pid }, `Worker died (${why})`);
+        this.#restart(slot, worker);
+      }
+    }
+    this.#checkGone();
+  }
+
+  #restart(slot: Slot, previous: WorkerProcess): void {
+    slot.current = undefined;
+    slot.delayMs = nextRestart(slot.delayMs, Date.now() - previous.startedAt);
+    this.#host.onRestart();
+    slot.timer = setTimeout(() => this.#spawn(slot), slot.delayMs);
+  }
+
+  #cancelRestarts(): void {
+    for (const slot of this.#slots) clearTimeout(slot.timer);
+  }
+
+  /** Resolves when `done` holds; rejects on the first failure or after ready-secs. */
+  #until(goal: string, done: () => boolean): Promise<void> {
+    const limitSecs = this.spec.config.global["ready-secs"];
+    return new Promise((resolve, reject) => {
+      const finish = (error?: GenerationError): void => {
+        clearTimeout(timer);
+        this.#progress = undefined;
+        if (error) reject(error);
+        else resolve();
+      };
+      const timer = setTimeout(
+        () =>
+          finish(
+            new GenerationError(`Not every worker was ${goal} within ready-secs (${limitSecs})`),
+          ),
+        limitSecs * 1000,
+      );
+      this.#progress = { check: () => done() && finish(), fail: finish };
+    });
+  }
+
+  #enter(state: GenerationState): void {
+    if (ORDER.indexOf(state) > ORDER.indexOf(this.#state)) this.#state = state;
+  }
+
+  #checkGone(): void {
+    if (this.#workers.size > 0 || this.#state === "gone") return;
+    if (this.#state !== "draining" && this.#state !== "stopping") return;
+    this.#enter("gone");
+    this.#host.onGone(this);
+    this.#gone.resolve();
+  }
+}

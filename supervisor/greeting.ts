@@ -1,0 +1,46 @@
+// What is said when a generation serves: addresses, vhosts, mounts and protocols, and the file each comes from.
+
+import type { Origin } from "../config/mount.ts";
+import type { ServerConfig } from "../config/server.ts";
+import type { ListenerSet } from "./listeners.ts";
+
+/** One line for each address. */
+export function describeListeners(set: ListenerSet, config: ServerConfig): string[] {
+  const names = (indexes: readonly number[]): string =>
+    indexes.map((index) => config.vhosts[index]?.name).join(", ");
+  return set.listeners.map((listener) => {
+    const kind = listener.secure ? "https" : "http";
+    const overrides = listener.overrides.map(
+      (override) => `; on ${override.address}: ${names(override.vhosts)}`,
+    );
+    return `Listening on ${listener.bound} (${kind}): ${names(listener.vhosts)}${overrides.join("")}`;
+  });
+}
+
+/** One line for each vhost. */
+export function describeConfig(config: ServerConfig): string[] {
+  return config.vhosts.map((vhost) => {
+    const mounts = vhost.mounts.map(
+      (mount) => `${mount.mountpoint} -> ${formatOrigin(mount.origin)}`,
+    );
+    const protocols = vhost["ws-protocols"].map((protocol) => protocol.name);
+    const parts = [`Vhost ${vhost.name} from ${vhost.where.file}`];
+    if (mounts.length > 0) parts.push(`mounts ${mounts.join(", ")}`);
+    if (protocols.length > 0) parts.push(`protocols ${protocols.join(", ")}`);
+    return parts.join("; ");
+  });
+}
+
+/** An origin as the files write it. */
+export function formatOrigin(origin: Origin): string {
+  switch (origin.scheme) {
+    case "file":
+      return `file://${origin.directory}`;
+    case "cgi":
+      return `cgi://${origin.program}`;
+    case "redirect":
+      return `>${origin.location}`;
+    case "callback":
+      return `callback://${origin.protocol}`;
+  }
+}

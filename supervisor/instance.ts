@@ -1,0 +1,100 @@
+// One supervisor per configuration directory: where its pid file and control socket are, and the lock that keeps a
+// second one out. The lock is flock(2) on the pid file, so it cannot outlive its owner.
+
+import { createHash } from "node:crypto";
+import {
+  closeSync,
+  ftruncateSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, dirname, join } from "node:path";
+import type { GlobalConfig } from "../config/server.ts";
+import { lockFile } from "../posix/lock.ts";
+
+export type InstancePaths = { readonly pidFile: string; readonly controlSocket: string };
+
+/** Another supervisor runs this configuration, or the lock cannot be had. */
+export class InstanceError extends Error {
+  readonly code = "INSTANCE";
+}
+
+/** Where the instance of `directory` keeps its pid file and control socket; keys of "global" win. */
+export function instancePaths(
+  directory: string,
+  global: Partial<GlobalConfig> = {},
+): InstancePaths {
+  const real = realpathSync(directory);
+  const digest = createHash("sha256").update(real).digest("hex").slice(0, 8);
+  const base = join(runtimeDirectory(), `${basename(real)}-${digest}`);
+  const pidFile = global["pid-file"] ?? `${base}.pid`;
+  const beside =
+    global["pid-file"] === undefined ? base : join(dirname(pidFile), basename(pidFile, ".pid"));
+  return { pidFile, controlSocket: global["control-socket"] ?? `${beside}.sock` };
+}
+
+export type InstanceLock = { release(): void };
+
+/** Takes the lock and writes the pid. Throws InstanceError, naming the pid of the other, when it is taken. */
+export async function lockInstance(pidFile: string): Promise<InstanceLock> {
+  prepareDirectory(dirname(pidFile));
+  let fd: number;
+  try {
+    fd = openSync(pidFile, "a+", 0o644);
+  } catch (cause) {
+    throw new InstanceError(
+      `Cannot open pid file "${pidFile}": ${(cause as NodeJS.ErrnoException).code}`,
+      { cause },
+    );
+  }
+  const locked = await lockFile(fd);
+  const holder = Number(readFileSync(pidFile, "utf8").trim());
+  // Without flock a living pid is the best sign there is.
+  if (locked === false || (locked === undefined && isAlive(holder))) {
+    closeSync(fd);
+    throw new InstanceError(
+      `Another portico (pid ${holder}) runs this configuration; its pid file is "${pidFile}"`,
+    );
+  }
+  ftruncateSync(fd);
+  writeSync(fd, `${process.pid}\n`);
+  return {
+    release() {
+      unlinkSync(pidFile);
+      closeSync(fd);
+    },
+  };
+}
+
+function runtimeDirectory(): string {
+  if (process.getuid?.() === 0) return "/run/portico";
+  const base = process.env["XDG_RUNTIME_DIR"];
+  return base ? join(base, "portico") : join(tmpdir(), `portico-${process.getuid?.() ?? "user"}`);
+}
+
+/** Makes the directory, private. One that another user made (in /tmp anybody can) is refused. */
+function prepareDirectory(directory: string): void {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const owner = lstatSync(directory).uid;
+  const uid = process.getuid?.() ?? owner;
+  if (owner !== uid && owner !== 0)
+    throw new InstanceError(
+      `"${directory}" belongs to uid ${owner}; set "pid-file" and "control-socket"`,
+    );
+}
+
+function isAlive(pid: number): boolean {
+  if (!Number.isInteger(pid) || pid <= 0) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}

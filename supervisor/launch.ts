@@ -1,0 +1,109 @@
+// Everything between a configuration that reads well and a generation that serves it. Whatever fails, it leaves no trace.
+
+import { wantedListeners } from "../config/listeners.ts";
+import type { LoadedConfig } from "../config/load.ts";
+import { ConfigError, type Problem } from "../config/problems.ts";
+import type { WorkerUser } from "../ipc/messages.ts";
+import type { Logger } from "../log/logger.ts";
+import { Generation, GenerationError, type GenerationHost } from "./generation.ts";
+import { BindError, type Listeners, type ListenerSet } from "./listeners.ts";
+import { createLogFiles } from "./log-files.ts";
+import { readSecrets } from "./secrets.ts";
+import { lookupWorkerUser, UnknownUserError } from "./users.ts";
+
+export type LaunchOptions = {
+  readonly number: number;
+  readonly workers: number;
+  readonly version: string;
+  readonly ticketKeys: Uint8Array;
+  readonly listeners: Listeners;
+  readonly log: Logger;
+  readonly host: GenerationHost;
+  /** Told as soon as the generation exists, before any of its workers does. */
+  readonly onCreated: (generation: Generation) => void;
+};
+
+/** Brings up one generation. Throws ConfigError, BindError or GenerationError; its sockets are released when it is gone. */
+export async function launchGeneration(
+  loaded: LoadedConfig,
+  options: LaunchOptions,
+): Promise<Generation> {
+  const { config } = loaded;
+  const user = findUser(loaded, options.log);
+  const secrets = await readSecrets(loaded);
+  createLogFiles(loaded, user);
+  const listeners = await bindAll(loaded, user, options);
+  const generation = new Generation(
+    {
+      number: options.number,
+      config,
+      listeners,
+      secrets,
+      ticketKeys: options.ticketKeys,
+      user,
+      workers: options.workers,
+      version: options.version,
+    },
+    options.host,
+  );
+  options.onCreated(generation);
+  try {
+    await generation.start();
+    await generation.open();
+    return generation;
+  } catch (error) {
+    generation.stop(0);
+    generation.kill("Its generation could not start");
+    throw error instanceof GenerationError ? placeProblems(error, loaded) : error;
+  }
+}
+
+async function bindAll(
+  loaded: LoadedConfig,
+  user: WorkerUser | undefined,
+  options: LaunchOptions,
+): Promise<ListenerSet> {
+  const set = await options.listeners.acquire(wantedListeners(loaded.config), user);
+  if (set.lacksIpv6) options.log.info("This host has no IPv6: listening on IPv4 only");
+  for (const name of set.missing)
+    options.log.warn(`Interface "${name}" is not there yet: its vhosts wait until it is`);
+  return set;
+}
+
+function findUser(loaded: LoadedConfig, log: Logger): WorkerUser | undefined {
+  let user: WorkerUser | undefined;
+  try {
+    user = lookupWorkerUser(loaded.config.global);
+  } catch (error) {
+    if (!(error instanceof UnknownUserError)) throw error;
+    throw new ConfigError([loaded.place({ vhost: -1, path: error.key, message: error.message })]);
+  }
+  const uid = process.getuid?.();
+  if (uid === 0 && (user === undefined || user.uid === 0))
+    log.warn(
+      'Workers run as root. Set "username" (and "groupname") in "global" to an account that owns nothing',
+    );
+  if (uid !== 0 && user && user.uid !== uid) {
+    log.warn(`Only root can become user "${user.name || user.uid}": workers stay uid ${uid}`);
+    return undefined;
+  }
+  return user;
+}
+
+/** What workers found becomes problems with file, line and column. */
+function placeProblems(error: GenerationError, loaded: LoadedConfig): Error {
+  if (error.problems.length === 0) return error;
+  return new ConfigError(error.problems.map((problem): Problem => loaded.place(problem)));
+}
+
+/** The failures that a user can mend, as lines to show. Anything else is a bug and is thrown on. */
+export function explainFailure(error: unknown): { message: string; problems: readonly Problem[] } {
+  if (error instanceof ConfigError)
+    return {
+      message: `The configuration has ${error.problems.length} problem${error.problems.length === 1 ? "" : "s"}`,
+      problems: error.problems,
+    };
+  if (error instanceof BindError || error instanceof GenerationError)
+    return { message: error.message, problems: [] };
+  throw error;
+}

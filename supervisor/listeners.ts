@@ -1,0 +1,186 @@
+// The listening sockets: bound here, counted over the generations that use them, never listened on nor accepted from.
+// A socket lives as long as any generation wants its address, so a reload neither refuses nor cuts anybody.
+
+import { chmodSync, chownSync, lstatSync, unlinkSync } from "node:fs";
+import net from "node:net";
+import type { WantedListener } from "../config/listeners.ts";
+import type { WorkerUser } from "../ipc/messages.ts";
+import { resolveAddresses, tcpAddress, type AddressPlan, type SocketAddress } from "./addresses.ts";
+import { lookupOwner } from "./users.ts";
+
+/** Tries to find one port that is free for both address families when port 0 was asked for. */
+const PORT_TRIES = 10;
+const SOCKET_MODE = 0o660;
+const FREE_PORT_V4 = "0.0.0.0:0";
+const FREE_PORT_V6 = "[::]:0";
+
+/** A bound socket in the hands of a generation. */
+export type Listener = AddressPlan & {
+  /** As bound: with the real port where the configuration says 0. */
+  readonly bound: string;
+  readonly port: number;
+  /** Descriptor in the supervisor. */
+  readonly fd: number;
+};
+
+export type ListenerSet = {
+  readonly listeners: readonly Listener[];
+  readonly missing: readonly string[];
+  readonly lacksIpv6: boolean;
+};
+
+/** An address cannot be had. */
+export class BindError extends Error {
+  readonly code = "BIND";
+}
+
+type Entry = {
+  readonly socket: net.BoundSocket;
+  readonly fd: number;
+  readonly port: number;
+  users: number;
+};
+
+/** All sockets of one supervisor. */
+export class Listeners {
+  readonly #entries = new Map<string, Entry>();
+
+  /** Binds what is new and counts one more user on each. Throws BindError and changes nothing if one cannot be had. */
+  async acquire(
+    wanted: readonly WantedListener[],
+    user: WorkerUser | undefined,
+  ): Promise<ListenerSet> {
+    const { plans, missing, lacksIpv6 } = resolveAddresses(wanted);
+    const fresh = new Map<string, Entry>();
+    const failures: string[] = [];
+    for (const plan of plans) {
+      if (this.#entries.has(plan.key) || fresh.has(plan.key)) continue;
+      try {
+        for (const [key, entry] of await bind(plan, plans, user)) fresh.set(key, entry);
+      } catch (error) {
+        if (!(error instanceof BindError)) throw error;
+        failures.push(error.message);
+      }
+    }
+    if (failures.length > 0) {
+      for (const entry of fresh.values()) entry.socket.close();
+      throw new BindError(failures.join("\n"));
+    }
+    for (const [key, entry] of fresh) this.#entries.set(key, entry);
+    const listeners = plans.map((plan) => this.#use(plan));
+    return { listeners, missing, lacksIpv6 };
+  }
+
+  /** Gives up one use of each; a socket nobody uses is closed. */
+  release(set: ListenerSet): void {
+    for (const { key } of set.listeners) {
+      const entry = this.#entries.get(key);
+      if (!entry) continue;
+      entry.users -= 1;
+      if (entry.users === 0) this.#close(key, entry);
+    }
+  }
+
+  closeAll(): void {
+    for (const [key, entry] of this.#entries) this.#close(key, entry);
+  }
+
+  #use(plan: AddressPlan): Listener {
+    const entry = this.#entries.get(plan.key);
+    if (!entry) throw new Error(`Listener ${plan.key} was not bound`);
+    entry.users += 1;
+    const bound =
+      plan.address.kind === "tcp" ? tcpAddress(plan.address.host, entry.port) : plan.key;
+    return { ...plan, bound, port: entry.port, fd: entry.fd };
+  }
+
+  #close(key: string, entry: Entry): void {
+    this.#entries.delete(key);
+    entry.socket.close();
+  }
+}
+
+/** Binds the socket of `plan`, and with port 0 also its sibling of the other family. */
+async function bind(
+  plan: AddressPlan,
+  plans: readonly AddressPlan[],
+  user: WorkerUser | undefined,
+): Promise<[key: string, entry: Entry][]> {
+  const { key, address } = plan;
+  if (address.kind === "unix") return [[key, await bindUnix(address, user)]];
+  if (key === FREE_PORT_V4 && plans.some((other) => other.key === FREE_PORT_V6))
+    return bindFreePort();
+  return [[key, toEntry(bindTcp(address.host, address.port))]];
+}
+
+/** One free port for both families. */
+function bindFreePort(): [key: string, entry: Entry][] {
+  for (let attempt = 1; ; attempt += 1) {
+    const first = bindTcp("0.0.0.0", 0);
+    try {
+      const second = bindTcp("::", first.address().port ?? 0);
+      return [
+        [FREE_PORT_V4, toEntry(first)],
+        [FREE_PORT_V6, toEntry(second)],
+      ];
+    } catch (error) {
+      first.close();
+      if (attempt === PORT_TRIES) throw error;
+    }
+  }
+}
+
+function bindTcp(host: string, port: number): net.BoundSocket {
+  try {
+    return new net.BoundSocket({ host, port, ipv6Only: host.includes(":") });
+  } catch (cause) {
+    throw new BindError(`Cannot bind "${tcpAddress(host, port)}": ${errorCode(cause)}`, { cause });
+  }
+}
+
+function toEntry(socket: net.BoundSocket): Entry {
+  return { socket, fd: socket.fd(), port: socket.address().port ?? 0, users: 0 };
+}
+
+async function bindUnix(
+  address: Extract<SocketAddress, { kind: "unix" }>,
+  user: WorkerUser | undefined,
+): Promise<Entry> {
+  const { path, perms } = address;
+  const isAbstract = path.startsWith("@");
+  const systemPath = isAbstract ? `\0${path.slice(1)}` : path;
+  if (!isAbstract) await removeStaleSocket(path);
+  try {
+    // The declared options know TCP only; BoundSocket takes a path as well.
+    const socket = new net.BoundSocket({ path: systemPath } as unknown as net.BoundSocketOptions);
+    if (!isAbstract) {
+      const owner = perms === undefined ? user : lookupOwner(perms);
+      if (owner && process.getuid?.() === 0) chownSync(path, owner.uid, owner.gid);
+      chmodSync(path, SOCKET_MODE);
+    }
+    return { socket, fd: socket.fd(), port: 0, users: 0 };
+  } catch (cause) {
+    throw new BindError(`Cannot bind "unix:${path}": ${errorCode(cause)}`, { cause });
+  }
+}
+
+/** A socket file whose owner is gone is removed; one that answers belongs to somebody. */
+async function removeStaleSocket(path: string): Promise<void> {
+  if (!lstatSync(path, { throwIfNoEntry: false })?.isSocket()) return;
+  const isLive = await new Promise<boolean>((resolve) => {
+    const probe = net.connect({ path });
+    probe.once("connect", () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once("error", (error: NodeJS.ErrnoException) => resolve(error.code !== "ECONNREFUSED"));
+  });
+  if (isLive)
+    throw new BindError(`Cannot bind "unix:${path}": EADDRINUSE, another process listens on it`);
+  unlinkSync(path);
+}
+
+function errorCode(error: unknown): string {
+  const code = (error as NodeJS.ErrnoException).code ?? String(error);
+  return code === "EACCES" ? `${code} (ports below 1024 need root or CAP_NET_BIND_SERVICE)` : code;
+}

@@ -1,0 +1,177 @@
+// The statistics of all workers as one: the latest sample of each that lives, plus what those that left had counted.
+// Totals never go back. A worker killed with -9 takes at most its last interval with it; that is counted.
+
+import { vhostKey } from "../config/listeners.ts";
+import type { ServerConfig } from "../config/server.ts";
+import {
+  addCounters,
+  addSample,
+  emptyTotals,
+  emptyVhostCounters,
+  type Board,
+  type BoardReload,
+  type BoardVhost,
+  type Sample,
+  type Totals,
+  type VhostCounters,
+  type WorkerGauges,
+} from "../ipc/stats.ts";
+import type { Generation } from "./generation.ts";
+import { formatOrigin } from "./greeting.ts";
+import type { Listener } from "./listeners.ts";
+import type { ProcessUsage } from "./usage.ts";
+import type { WorkerProcess } from "./worker-process.ts";
+
+const NO_GAUGES: WorkerGauges = {
+  openConnections: 0,
+  openWebSockets: 0,
+  activeRequests: 0,
+  cgiAlive: 0,
+  heapBytes: 0,
+  loopLagMs: 0,
+  loopUtilization: 0,
+};
+
+export type BoardFacts = {
+  readonly version: string;
+  readonly startedAt: number;
+  readonly config: ServerConfig;
+  readonly generation: number;
+  readonly listeners: readonly Listener[];
+  readonly missing: readonly string[];
+  readonly generations: Iterable<Generation>;
+  readonly usage: (pid: number) => ProcessUsage;
+  readonly lastReload: BoardReload | undefined;
+};
+
+/** The board of one supervisor. */
+export class StatsBoard {
+  readonly #latest = new Map<WorkerProcess, Sample>();
+  readonly #retired: Totals = emptyTotals();
+  #samplesLost = 0;
+  #restarts = 0;
+
+  /** The newest sample of a worker replaces its older one: samples are cumulative. */
+  record(worker: WorkerProcess, sample: Sample, last: boolean): void {
+    this.#latest.set(worker, sample);
+    if (last) this.#retire(worker);
+  }
+
+  /** A worker is gone. Without a final sample its last interval is lost, and said to be. */
+  depart(worker: WorkerProcess): void {
+    if (!this.#latest.has(worker)) return;
+    this.#samplesLost += 1;
+    this.#retire(worker);
+  }
+
+  countRestart(): void {
+    this.#restarts += 1;
+  }
+
+  totals(): Totals {
+    const totals = emptyTotals();
+    addSample(totals, this.#retired);
+    for (const sample of this.#latest.values()) addSample(totals, sample);
+    return totals;
+  }
+
+  /** Everything as it stands now. */
+  snapshot(facts: BoardFacts): Board {
+    const totals = this.totals();
+    return {
+      version: facts.version,
+      pid: process.pid,
+      directory: facts.config.directory,
+      startedAt: facts.startedAt,
+      now: Date.now(),
+      generation: facts.generation,
+      restarts: this.#restarts,
+      samplesLost: this.#samplesLost,
+      listeners: [
+        ...facts.listeners.map((listener) => describeListener(listener, facts.config)),
+        ...facts.missing.map((name) => ({
+          address: name,
+          secure: false,
+          vhosts: [],
+          state: "waiting" as const,
+        })),
+      ],
+      workers: [...facts.generations].flatMap((generation) =>
+        [...generation.workers].map((worker) => this.#describeWorker(worker, facts.usage)),
+      ),
+      vhosts: describeVhosts(facts, totals),
+      totals: sumVhosts(totals),
+      counters: totals.counters,
+      latency: totals.latency,
+      lastReload: facts.lastReload,
+    };
+  }
+
+  #retire(worker: WorkerProcess): void {
+    const sample = this.#latest.get(worker);
+    if (!sample) return;
+    this.#latest.delete(worker);
+    addSample(this.#retired, sample);
+  }
+
+  #describeWorker(
+    worker: WorkerProcess,
+    usage: (pid: number) => ProcessUsage,
+  ): Board["workers"][number] {
+    return {
+      id: worker.id,
+      slot: worker.slot,
+      generation: worker.generation,
+      pid: worker.pid,
+      state: worker.state,
+      uptimeSecs: Math.round((Date.now() - worker.startedAt) / 1000),
+      ...usage(worker.pid),
+      gauges: this.#latest.get(worker)?.gauges ?? NO_GAUGES,
+    };
+  }
+}
+
+/** All vhosts together, also those that a reload removed. */
+function sumVhosts(totals: Totals): VhostCounters {
+  const sum = emptyVhostCounters();
+  for (const counters of Object.values(totals.vhosts)) addCounters(sum, counters);
+  return sum;
+}
+
+function describeListener(listener: Listener, config: ServerConfig): Board["listeners"][number] {
+  const indexes = [
+    ...listener.vhosts,
+    ...listener.overrides.flatMap((override) => override.vhosts),
+  ];
+  const vhosts = indexes.map((index) => config.vhosts[index]?.name ?? "");
+  return { address: listener.bound, secure: listener.secure, vhosts, state: "open" };
+}
+
+function describeVhosts(facts: BoardFacts, totals: Totals): BoardVhost[] {
+  return facts.config.vhosts.map((vhost, index): BoardVhost => {
+    const key = vhostKey(vhost);
+    const listener = facts.listeners.find((candidate) =>
+      [candidate.vhosts, ...candidate.overrides.map((override) => override.vhosts)].some((list) =>
+        list.includes(index),
+      ),
+    );
+    return {
+      key,
+      name: vhost.name,
+      port: listener?.port ?? vhost.port ?? 0,
+      secure: vhost["host-ssl-cert"] !== undefined,
+      sts: vhost.sts,
+      mounts: vhost.mounts.map((mount) => ({
+        mountpoint: mount.mountpoint,
+        origin: formatOrigin(mount.origin),
+        default: mount.default,
+        cacheMaxAge: mount["cache-max-age"],
+        cacheReuse: mount["cache-reuse"],
+        cacheRevalidate: mount["cache-revalidate"],
+        cacheIntermediaries: mount["cache-intermediaries"],
+      })),
+      protocols: vhost["ws-protocols"].map((protocol) => protocol.name),
+      counters: totals.vhosts[key] ?? emptyVhostCounters(),
+    };
+  });
+}

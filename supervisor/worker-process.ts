@@ -1,0 +1,227 @@
+// One worker: a child process with its inherited sockets and its channel, from spawn to exit.
+
+import { spawn, type ChildProcess } from "node:child_process";
+import type { Duplex } from "node:stream";
+import { fileURLToPath } from "node:url";
+import { createChannel, type Channel } from "../ipc/channel.ts";
+import { toSupervisor, toWorker, type Configuration, type ToSupervisor } from "../ipc/messages.ts";
+import type { Sample, WorkerState } from "../ipc/stats.ts";
+import type { Listener } from "./listeners.ts";
+
+/** From a worker: statistics and bus messages. From us: a whole configuration with certificates. */
+const MAX_FROM_WORKER_BYTES = 8 * 1024 * 1024;
+const MAX_TO_WORKER_BYTES = 128 * 1024 * 1024;
+/** Descriptors in the worker: 0-2 standard streams, 3 the channel, then the listening sockets without a hole. */
+const CHANNEL_FD = 3;
+const FIRST_LISTENER_FD = 4;
+
+const WORKER_ENTRY = fileURLToPath(new URL("../bin/worker.ts", import.meta.url));
+
+export type WorkerExit = {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly reason: string;
+};
+
+/** What the owner of a worker is told. Each is called in the order things happened; `exit` is the last. */
+export type WorkerEvents = {
+  readonly ready: (worker: WorkerProcess) => void;
+  readonly rejected: (
+    worker: WorkerProcess,
+    problems: ToSupervisor["rejected"]["problems"],
+  ) => void;
+  readonly serving: (worker: WorkerProcess) => void;
+  /** It leaves on its own account and wants to be replaced now. */
+  readonly leaving: (worker: WorkerProcess, reason: string) => void;
+  readonly sample: (worker: WorkerProcess, sample: Sample, last: boolean) => void;
+  readonly watch: (worker: WorkerProcess, on: boolean) => void;
+  readonly subscribe: (worker: WorkerProcess, topic: string, on: boolean) => void;
+  readonly publish: (worker: WorkerProcess, topic: string, data: Uint8Array) => void;
+  readonly reopened: (worker: WorkerProcess, failed: readonly string[]) => void;
+  readonly exit: (worker: WorkerProcess, exit: WorkerExit) => void;
+};
+
+export type WorkerSpec = Omit<Configuration, "listeners"> & {
+  readonly listeners: readonly Listener[];
+};
+
+/** A worker process. States: starting -> ready -> serving -> draining | stopping -> gone. */
+export class WorkerProcess {
+  readonly id: number;
+  readonly slot: number;
+  readonly generation: number;
+  readonly startedAt = Date.now();
+  /** Monotonic milliseconds of the last sign of life. */
+  lastHeardAt = performance.now();
+  readonly #child: ChildProcess;
+  readonly #channel: Channel<typeof toWorker, typeof toSupervisor>;
+  #state: WorkerState = "starting";
+  #endReason = "";
+
+  constructor(spec: WorkerSpec, events: WorkerEvents) {
+    this.id = spec.worker;
+    this.slot = spec.slot;
+    this.generation = spec.generation;
+    this.#child = spawn(process.execPath, ["--disable-sigusr1", WORKER_ENTRY], {
+      stdio: [
+        "ignore",
+        "inherit",
+        "inherit",
+        "pipe",
+        ...spec.listeners.map((listener) => listener.fd),
+      ],
+      env: workerEnvironment(),
+    });
+    this.#child.once("error", (error) =>
+      this.#exited({ code: null, signal: null, reason: `Cannot start: ${error.message}` }, events),
+    );
+    this.#child.once("exit", (code, signal) =>
+      this.#exited({ code, signal, reason: this.#endReason }, events),
+    );
+    this.#channel = createChannel({
+      stream: this.#child.stdio[CHANNEL_FD] as unknown as Duplex,
+      sends: toWorker,
+      receives: toSupervisor,
+      maxReceiveBytes: MAX_FROM_WORKER_BYTES,
+      maxSendBytes: MAX_TO_WORKER_BYTES,
+      onEnd: (error) => {
+        // A worker that breaks the protocol is not asked again: it faces the network, we may be root.
+        if (error) this.kill(`Broken message: ${error.message}`);
+      },
+    });
+    this.#serve(events);
+    this.#channel.send("configure", configurationFor(spec));
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  get state(): WorkerState {
+    return this.#state;
+  }
+
+  get congested(): boolean {
+    return this.#channel.congested;
+  }
+
+  get backlogged(): boolean {
+    return this.#channel.backlogged;
+  }
+
+  open(): void {
+    this.#channel.send("open", {});
+  }
+
+  drain(): void {
+    this.#enter("draining");
+    this.#channel.send("drain", {});
+  }
+
+  stop(withinMs: number): void {
+    this.#enter("stopping");
+    this.#channel.send("stop", { withinMs });
+  }
+
+  shed(): void {
+    this.#channel.send("shed", {});
+  }
+
+  reopen(): void {
+    this.#channel.send("reopen", {});
+  }
+
+  tell: Channel<typeof toWorker, typeof toSupervisor>["send"] = (name, body) =>
+    this.#channel.send(name, body);
+
+  /** SIGKILL; the exit event follows. */
+  kill(reason: string): void {
+    if (this.#state === "gone") return;
+    this.#endReason ||= reason;
+    this.#child.kill("SIGKILL");
+  }
+
+  #serve(events: WorkerEvents): void {
+    this.#channel.serve({
+      ready: () => {
+        this.#enter("ready");
+        events.ready(this);
+      },
+      rejected: ({ problems }) => events.rejected(this, problems),
+      serving: () => {
+        this.#enter("serving");
+        events.serving(this);
+      },
+      leaving: ({ reason }) => {
+        this.#enter("stopping");
+        this.#endReason ||= reason;
+        events.leaving(this, reason);
+      },
+      heartbeat: () => {
+        this.lastHeardAt = performance.now();
+      },
+      sample: ({ sample, last }) => events.sample(this, sample, last),
+      reopened: ({ failed }) => events.reopened(this, failed),
+      watch: ({ on }) => events.watch(this, on),
+      subscribe: ({ topic, on }) => events.subscribe(this, topic, on),
+      publish: ({ topic, data }) => events.publish(this, topic, data),
+    });
+  }
+
+  #exited(exit: WorkerExit, events: WorkerEvents): void {
+    if (this.#state === "gone") return;
+    this.#state = "gone";
+    // What the worker wrote last may still be in the pipe; it is read before the end is told.
+    const stream = this.#child.stdio[CHANNEL_FD] as unknown as Duplex | null;
+    if (!stream || stream.destroyed || stream.readableEnded) events.exit(this, exit);
+    else stream.once("close", () => events.exit(this, exit));
+  }
+
+  #enter(state: WorkerState): void {
+    // A late "serving" does not undo a drain.
+    const order: readonly WorkerState[] = [
+      "starting",
+      "ready",
+      "serving",
+      "draining",
+      "stopping",
+      "gone",
+    ];
+    if (order.indexOf(state) > order.indexOf(this.#state)) this.#state = state;
+  }
+}
+
+function configurationFor(spec: WorkerSpec): Configuration {
+  return {
+    ...spec,
+    listeners: spec.listeners.map((listener, index) => ({
+      address: listener.bound,
+      fd: FIRST_LISTENER_FD + index,
+      port: listener.port,
+      secure: listener.secure,
+      vhosts: listener.vhosts,
+      overrides: listener.overrides,
+    })),
+  };
+}
+
+/** A worker gets what Node and the libc need, and no secret that happened to be in our environment. */
+function workerEnvironment(): NodeJS.ProcessEnv {
+  const kept = [
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "NODE_EXTRA_CA_CERTS",
+    "NODE_V8_COVERAGE",
+    "PORTICO_LOG_LEVEL",
+    "FORCE_COLOR",
+    "NO_COLOR",
+    "TERM",
+  ];
+  return Object.fromEntries(
+    kept.filter((name) => process.env[name] !== undefined).map((name) => [name, process.env[name]]),
+  );
+}

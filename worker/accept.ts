@@ -1,0 +1,58 @@
+// A connection arrives on an inherited socket: it is counted, named, and handed to TLS or straight to HTTP.
+
+import net from "node:net";
+import type { WorkerListener } from "../ipc/messages.ts";
+import type { Counters } from "./counters.ts";
+import type { Connection } from "./http/node-http1.ts";
+
+/** Connections the kernel queues while all workers are busy. */
+const BACKLOG = 4096;
+
+export type Acceptor = {
+  /** Starts to listen; rejects with the error of listen(2), such as EADDRINUSE. */
+  listen(): Promise<void>;
+  /** Takes no more connections. The socket itself stays open in the supervisor. */
+  close(): void;
+};
+
+/** Accepts on one listener; each connection goes to `onConnection` in clear or before its TLS handshake. */
+export function createAcceptor(
+  listener: WorkerListener,
+  counters: Counters,
+  onConnection: (socket: net.Socket) => void,
+): Acceptor {
+  const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    counters.openConnections += 1;
+    socket.once("close", () => (counters.openConnections -= 1));
+    onConnection(socket);
+  });
+  return {
+    listen: () =>
+      new Promise((resolve, reject) => {
+        server.once("error", reject);
+        server.listen({ fd: listener.fd, backlog: BACKLOG }, () => {
+          server.off("error", reject);
+          resolve();
+        });
+      }),
+    close: () => void server.close(),
+  };
+}
+
+/** Names both ends; a TLS socket tells those of the connection below it. */
+export function describeConnection(socket: net.Socket, listener: WorkerListener): Connection {
+  return {
+    listener: listener.address,
+    remoteAddress: plainAddress(socket.remoteAddress),
+    remotePort: socket.remotePort ?? 0,
+    localAddress: plainAddress(socket.localAddress),
+    localPort: socket.localPort ?? listener.port,
+    secure: listener.secure,
+  };
+}
+
+/** An IPv4 client looks the same on a dual-stack socket; a unix socket has no address. */
+function plainAddress(address: string | undefined): string {
+  if (address === undefined) return "";
+  return address.startsWith("::ffff:") ? address.slice("::ffff:".length) : address;
+}

@@ -1,0 +1,111 @@
+// The meta-variables of RFC 3875 4.1, built from scratch: nothing of the server's own environment gets in.
+// What a client sends stays data: it can name HTTP_* variables only, and none that a program would trust.
+
+import { dirname } from "node:path";
+import manifest from "../../../package.json" with { type: "json" };
+import type { MountConfig } from "../../../config/mount.ts";
+import type { VhostConfig } from "../../../config/vhost.ts";
+import { HttpError, type ByteString, type Exchange } from "../../http/exchange.ts";
+import type { Environment } from "./child.ts";
+
+/** PATH of every program, unless "cgi-env" sets another. */
+const PATH = "/usr/local/bin:/usr/bin:/bin";
+
+export type EnvironmentSettings = {
+  readonly program: string;
+  readonly config: Pick<MountConfig, "mountpoint" | "cgi-env">;
+  readonly mounts: VhostConfig["mounts"];
+};
+
+/** Prepares all that is the same for every request; the result makes one request's environment. */
+export function createEnvironment(
+  settings: EnvironmentSettings,
+): (exchange: Exchange, rest: ByteString, bodyBytes: number) => Environment {
+  const { program, config } = settings;
+  const siteRoot = findSiteRoot(settings.mounts);
+  const constant: readonly [string, ByteString][] = [
+    ["GATEWAY_INTERFACE", "CGI/1.1"],
+    ["SERVER_SOFTWARE", `portico/${manifest.version}`],
+    ["SCRIPT_NAME", config.mountpoint === "/" ? "" : encode(config.mountpoint)],
+    ["SCRIPT_FILENAME", encode(program)],
+    ["DOCUMENT_ROOT", encode(siteRoot === undefined ? dirname(program) : siteRoot || "/")],
+    // php-cgi refuses to run without it: a sign that a server, not a client, chose the script.
+    ["REDIRECT_STATUS", "200"],
+    ["PATH", PATH],
+  ];
+  const chosen = config["cgi-env"].map(([name, value]) => [name, encode(value)] as const);
+
+  return (exchange, rest, bodyBytes) => {
+    const variables = new Map(constant);
+    variables.set("REQUEST_METHOD", exchange.method);
+    variables.set("REQUEST_URI", exchange.target);
+    variables.set("QUERY_STRING", exchange.query ?? "");
+    variables.set("SERVER_PROTOCOL", `HTTP/${exchange.version}`);
+    variables.set("SERVER_NAME", exchange.host);
+    variables.set("SERVER_PORT", String(exchange.localPort));
+    variables.set("REMOTE_ADDR", exchange.remoteAddress);
+    variables.set("REMOTE_PORT", String(exchange.remotePort));
+    if (exchange.secure) variables.set("HTTPS", "on");
+    if (rest !== "") {
+      variables.set("PATH_INFO", rest);
+      if (siteRoot !== undefined) variables.set("PATH_TRANSLATED", encode(siteRoot) + rest);
+    }
+    const contentType = exchange.header("content-type");
+    if (contentType !== undefined) variables.set("CONTENT_TYPE", contentType);
+    if (bodyBytes > 0) variables.set("CONTENT_LENGTH", String(bodyBytes));
+    addHeaders(variables, exchange);
+    for (const [name, value] of chosen) variables.set(name, value);
+    refuseNul(variables);
+    return variables;
+  };
+}
+
+/**
+ * Request headers that no program sees: "Proxy" would become HTTP_PROXY, which HTTP clients obey (CVE-2016-5385);
+ * credentials meant for us (RFC 3875 4.1.18); fields of the connection; and those that have a variable of their own.
+ */
+const HIDDEN: ReadonlySet<string> = new Set([
+  "authorization",
+  "connection",
+  "content-length",
+  "content-type",
+  "http2-settings",
+  "keep-alive",
+  "proxy",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+]);
+
+/** "X_User" and "X-User" would be one variable, so a client could forge what a proxy in front vouches for. */
+const UNAMBIGUOUS = /^[0-9a-z-]+$/;
+
+function addHeaders(variables: Map<string, ByteString>, exchange: Exchange): void {
+  if (exchange.authority !== undefined) variables.set("HTTP_HOST", exchange.authority);
+  for (const name of new Set(exchange.fields.map(([sent]) => sent.toLowerCase()))) {
+    if (!UNAMBIGUOUS.test(name) || HIDDEN.has(name) || name.startsWith("proxy-")) continue;
+    variables.set(
+      `HTTP_${name.toUpperCase().replaceAll("-", "_")}`,
+      exchange.header(name) ?? "",
+    );
+  }
+}
+
+/** A NUL would end a variable early, and starting a program with one throws. */
+function refuseNul(variables: Environment): void {
+  for (const [name, value] of variables)
+    if (value.includes("\0")) throw new HttpError(400, `NUL in ${name}`);
+}
+
+/** The directory of the file mount that serves "/", if the vhost has one; no slash at its end. */
+function findSiteRoot(mounts: VhostConfig["mounts"]): string | undefined {
+  const root = mounts.find((mount) => mount.mountpoint === "/" && mount.origin.scheme === "file");
+  if (root?.origin.scheme !== "file") return undefined;
+  return root.origin.directory.replace(/\/+$/, "");
+}
+
+/** Text of the configuration as its UTF-8 bytes. */
+function encode(text: string): ByteString {
+  return Buffer.from(text, "utf8").toString("latin1");
+}

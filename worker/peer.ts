@@ -1,0 +1,194 @@
+// One WebSocket connection as a protocol sees it: sending within a limit, liveness, traffic and one end.
+// A protocol that throws loses this connection, never the worker.
+
+import type { VhostCounters } from "../ipc/stats.ts";
+import type { Logger } from "../log/logger.ts";
+import type { ByteString } from "./http/exchange.ts";
+import type { Peer, ProtocolInstance } from "./protocol.ts";
+
+/** Bytes that may wait for a slow peer; found above this by the next message, the peer is cut. */
+export const SEND_QUEUE_LIMIT_BYTES = 1024 * 1024;
+/** A queued message costs some 300 bytes beside its payload, so tiny ones are limited by number too. */
+export const SEND_QUEUE_LIMIT_MESSAGES = 16 * 1024;
+
+const GOING_WRONG = 1011;
+const OPEN = 1;
+
+/** What a peer needs of a WebSocket implementation. */
+export interface FrameSocket {
+  /** As in the browser: 1 is open. */
+  readonly readyState: number;
+  readonly bufferedAmount: number;
+  send(message: string | Uint8Array, sent: () => void): void;
+  ping(): void;
+  close(code?: number, reason?: string): void;
+  terminate(): void;
+}
+
+/** Running totals of the connection below. */
+export interface ByteMeter {
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+}
+
+export type PeerOptions = {
+  readonly id: string;
+  readonly address: string;
+  readonly userAgent: string;
+  readonly target: ByteString;
+  readonly frames: FrameSocket;
+  readonly meter: ByteMeter;
+  /** Totals of the meter that are counted already. */
+  readonly counted: ByteMeter;
+  readonly counters: Pick<VhostCounters, "rx" | "tx">;
+  readonly instance: ProtocolInstance;
+  readonly log: Logger;
+};
+
+/** How long a peer may be silent. */
+export type Patience = {
+  /** Silence before it is asked for a sign of life, ms. */
+  readonly idleMs: number;
+  /** Time to answer that, ms. */
+  readonly answerMs: number;
+};
+
+type PeerState = "open" | "closing" | "failed" | "gone";
+
+/** The Peer of one upgraded connection; its owner reports what arrives and calls watch() now and then. */
+export class WebSocketPeer implements Peer {
+  readonly id: string;
+  readonly address: string;
+  readonly userAgent: string;
+  readonly target: ByteString;
+  readonly openedAt = new Date();
+  data: unknown = undefined;
+
+  readonly #frames: FrameSocket;
+  readonly #meter: ByteMeter;
+  readonly #counters: Pick<VhostCounters, "rx" | "tx">;
+  readonly #instance: ProtocolInstance;
+  readonly #log: Logger;
+  #state: PeerState = "open";
+  #countedRead: number;
+  #countedWritten: number;
+  #queuedMessages = 0;
+  #heardAt = performance.now();
+  #askedAt: number | undefined;
+
+  constructor(options: PeerOptions) {
+    this.id = options.id;
+    this.address = options.address;
+    this.userAgent = options.userAgent;
+    this.target = options.target;
+    this.#frames = options.frames;
+    this.#meter = options.meter;
+    this.#counters = options.counters;
+    this.#instance = options.instance;
+    this.#log = options.log;
+    this.#countedRead = options.counted.bytesRead;
+    this.#countedWritten = options.counted.bytesWritten;
+  }
+
+  /** Tells the protocol that the peer is here. */
+  begin(): void {
+    this.#guard(() => this.#instance.open?.(this));
+  }
+
+  /** Hands a message to the protocol. */
+  receive(message: Buffer, isBinary: boolean): void {
+    // Messages that crossed our close frame still count: what a drawing client sent last is not lost.
+    if (this.#state === "open" || this.#state === "closing")
+      this.#guard(() => this.#instance.message?.(this, message, isBinary));
+  }
+
+  /** Tells the protocol that the connection is over. */
+  end(code: number, reason: string): void {
+    this.#countTraffic();
+    this.#become("gone");
+    this.#guard(() => this.#instance.close?.(this, code, reason));
+  }
+
+  send(message: string | Uint8Array): boolean {
+    const frames = this.#frames;
+    if (this.#state !== "open" || frames.readyState !== OPEN) return false;
+    const waiting = frames.bufferedAmount;
+    if (
+      waiting > SEND_QUEUE_LIMIT_BYTES ||
+      (waiting > 0 && this.#queuedMessages > SEND_QUEUE_LIMIT_MESSAGES)
+    ) {
+      this.cut("Too slow");
+      return false;
+    }
+    this.#queuedMessages += 1;
+    frames.send(message, this.#sent);
+    return true;
+  }
+
+  close(code = 1000, reason = ""): void {
+    if (this.#state !== "open") return;
+    this.#frames.close(code, reason);
+    this.#become("closing");
+  }
+
+  /** Ends the connection without ceremony: a closing handshake would wait behind what the peer does not read. */
+  cut(why: string): void {
+    if (this.#state === "gone") return;
+    this.#become("failed");
+    this.#log.debug({ peer: this.id, address: this.address }, `WebSocket cut: ${why}`);
+    this.#frames.terminate();
+  }
+
+  /** Counts the bytes moved since the last look, pings a silent peer, cuts one that does not answer. */
+  watch(now: number, patience: Patience): void {
+    if (this.#countTraffic()) {
+      this.#heardAt = now;
+      this.#askedAt = undefined;
+      return;
+    }
+    // The time of a closing handshake is limited by the WebSocket implementation.
+    if (this.#state !== "open") return;
+    if (this.#askedAt !== undefined) {
+      if (now - this.#askedAt >= patience.answerMs) this.cut("No answer to a ping");
+    } else if (now - this.#heardAt >= patience.idleMs) {
+      this.#askedAt = now;
+      this.#frames.ping();
+    }
+  }
+
+  /** True when something arrived since the last call. */
+  #countTraffic(): boolean {
+    const { bytesRead, bytesWritten } = this.#meter;
+    const received = bytesRead - this.#countedRead;
+    this.#counters.rx += received;
+    this.#counters.tx += bytesWritten - this.#countedWritten;
+    this.#countedRead = bytesRead;
+    this.#countedWritten = bytesWritten;
+    return received > 0;
+  }
+
+  /** Runs a hook of the protocol, whose author may have made it async. */
+  #guard(hook: () => unknown): void {
+    try {
+      const outcome = hook();
+      if (outcome instanceof Promise) outcome.catch((error: unknown) => this.#fail(error));
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #fail(error: unknown): void {
+    this.#log.error({ err: error, peer: this.id, address: this.address }, "Protocol plugin failed");
+    if (this.#state === "gone" || this.#state === "failed") return;
+    this.#become("failed");
+    this.#frames.close(GOING_WRONG, "Protocol failed");
+  }
+
+  readonly #sent = (): void => {
+    this.#queuedMessages -= 1;
+  };
+
+  #become(state: PeerState): void {
+    this.#state = state;
+  }
+}

@@ -1,0 +1,250 @@
+// A configuration becomes a running site: plugins started, mounts provisioned, certificates loaded. Whatever is wrong is
+// collected and told at once; what had been started by then is stopped again.
+
+import type net from "node:net";
+import { vhostKey } from "../config/listeners.ts";
+import type { ProvisionProblem } from "../config/problems.ts";
+import type { VhostConfig } from "../config/vhost.ts";
+import type { Configuration, WorkerListener } from "../ipc/messages.ts";
+import type { Board } from "../ipc/stats.ts";
+import { createAppendFile, type AppendFile } from "../log/append-file.ts";
+import type { Logger } from "../log/logger.ts";
+import { createAcceptor, describeConnection, type Acceptor } from "./accept.ts";
+import { createAccessLog } from "./access-log.ts";
+import type { BusClient } from "./bus.ts";
+import type { Counters } from "./counters.ts";
+import { createHttp1Front, type Http1Front } from "./http/node-http1.ts";
+import type { Mount } from "./mount.ts";
+import { mountTypes } from "./mounts/table.ts";
+import { loadPlugins, startProtocols, type LoadedPlugins } from "./plugin-loader.ts";
+import type { ProtocolContext, ProtocolHost } from "./protocol.ts";
+import { buildMountMatcher, createRouter, type SiteVhost } from "./router.ts";
+import { createTlsFront } from "./tls.ts";
+import { createUpgrader, type Upgrader } from "./upgrade.ts";
+
+const MS_PER_SEC = 1_000;
+
+export type SiteServices = {
+  readonly configuration: Configuration;
+  readonly counters: Counters;
+  readonly log: Logger;
+  readonly bus: BusClient;
+  readonly watchBoard: (listener: (board: Board) => void) => () => void;
+};
+
+export type Site = {
+  readonly front: Http1Front;
+  readonly upgrader: Upgrader;
+  readonly acceptors: readonly { readonly listener: WorkerListener; readonly acceptor: Acceptor }[];
+  readonly vhosts: readonly VhostConfig[];
+  /** Opens the log files again; returns what failed. */
+  reopenLogs(): Promise<string[]>;
+  /** Ends mounts and protocols, cuts what is still connected, writes the logs out. */
+  stop(): Promise<void>;
+};
+
+/** The configuration cannot be provisioned. */
+export class ProvisionError extends Error {
+  readonly code = "PROVISION";
+  readonly problems: readonly ProvisionProblem[];
+  constructor(problems: readonly ProvisionProblem[]) {
+    super(problems.map((problem) => problem.message).join("; "));
+    this.problems = problems;
+  }
+}
+
+/** Builds the site. Throws ProvisionError with every problem found. */
+export async function provisionSite(services: SiteServices): Promise<Site> {
+  const { configuration, counters, log } = services;
+  const { config } = configuration;
+  const problems: ProvisionProblem[] = [];
+  const cleanups: (() => void)[] = [];
+  const logFiles = new Map<string, AppendFile>();
+
+  const wanted = new Set(config.vhosts.flatMap((vhost) => vhost["ws-protocols"].map(({ name }) => name)));
+  const plugins = await loadPlugins(config.global["plugin-dir"], wanted);
+  for (const { file, message } of plugins.problems)
+    problems.push({ vhost: -1, path: "plugin-dir", message: `${file}: ${message}` });
+
+  const siteVhosts: SiteVhost[] = [];
+  for (const [index, vhost] of config.vhosts.entries()) {
+    const refuse = (path: string, message: string): void => {
+      problems.push({ vhost: index, path, message });
+    };
+    siteVhosts.push(await provisionVhost(vhost, { ...services, plugins, logFiles, cleanups, refuse, port: portOf(index, configuration) }));
+  }
+
+  const pick = (indexes: readonly number[]): SiteVhost[] => indexes.flatMap((index) => siteVhosts[index] ?? []);
+  const router = createRouter(
+    configuration.listeners.map((listener) => ({
+      listener: listener.address,
+      vhosts: pick(listener.vhosts),
+      overrides: listener.overrides.map(({ address, vhosts }) => ({ address, vhosts: pick(vhosts) })),
+    })),
+  );
+  const upgrader = createUpgrader({ worker: configuration.worker, counters, log });
+  const front = createHttp1Front({
+    router,
+    serverString: config.global["server-string"],
+    clocks: { headerMs: config.global["timeout-secs"] * MS_PER_SEC },
+    counters,
+    log,
+    onUpgrade: (upgrade) => upgrader.handle(upgrade),
+  });
+  const acceptors = configuration.listeners.map((listener) => {
+    const handOver = connectionHandler(listener, services, front, (vhost, key, message) =>
+      problems.push({ vhost, path: key, message }),
+    );
+    return { listener, acceptor: createAcceptor(listener, counters, handOver) };
+  });
+
+  const stop = async (): Promise<void> => {
+    for (const { acceptor } of acceptors) acceptor.close();
+    upgrader.stop();
+    front.stop();
+    for (const cleanup of cleanups) cleanup();
+    await Promise.all([...logFiles.values()].map((file) => file.close()));
+  };
+  if (problems.length > 0) {
+    await stop();
+    throw new ProvisionError(problems);
+  }
+  return {
+    front,
+    upgrader,
+    acceptors,
+    vhosts: config.vhosts,
+    reopenLogs: () => reopenAll(logFiles),
+    stop,
+  };
+}
+
+type VhostServices = SiteServices & {
+  readonly plugins: LoadedPlugins;
+  readonly logFiles: Map<string, AppendFile>;
+  readonly cleanups: (() => void)[];
+  readonly refuse: (path: string, message: string) => void;
+  readonly port: number;
+};
+
+async function provisionVhost(vhost: VhostConfig, services: VhostServices): Promise<SiteVhost> {
+  const { counters, log, refuse, cleanups } = services;
+  const key = vhostKey(vhost);
+  const secure = vhost["host-ssl-cert"] !== undefined;
+  const protocols = startProtocols(vhost, services.plugins, (name) => protocolContext(name, vhost, services), refuse);
+  cleanups.push(() => stopProtocols(protocols, log));
+
+  const mounts: { config: VhostConfig["mounts"][number]; mount: Mount }[] = [];
+  for (const config of vhost.mounts) {
+    const type = mountTypes.find((candidate) => candidate.scheme === config.origin.scheme);
+    if (!type) {
+      refuse(`${config.path}.origin`, `Nothing serves ${config.origin.scheme}:// origins`);
+      continue;
+    }
+    const mount = await type.provision({
+      vhost,
+      config,
+      origin: config.origin as never,
+      log,
+      cgiCounters: counters.worker,
+      protocol: (name) => protocols.get(name),
+      refuse: (option, message) => refuse(`${config.path}.${option}`, message),
+    });
+    mounts.push({ config, mount });
+    cleanups.push(() => mount.stop?.());
+  }
+  return {
+    config: vhost,
+    key,
+    secure,
+    counters: counters.vhost(key),
+    accessLog: openAccessLog(vhost, services),
+    match: buildMountMatcher(vhost, mounts),
+    protocols,
+  };
+}
+
+function openAccessLog(vhost: VhostConfig, services: VhostServices): SiteVhost["accessLog"] {
+  const path = vhost["access-log"];
+  if (path === undefined) return undefined;
+  try {
+    // Vhosts may share one file: one buffer, so that lines stay whole and in order.
+    const file = services.logFiles.get(path) ?? createAppendFile(path);
+    services.logFiles.set(path, file);
+    return createAccessLog(file);
+  } catch (error) {
+    services.refuse("access-log", `Cannot open "${path}": ${(error as NodeJS.ErrnoException).code}`);
+    return undefined;
+  }
+}
+
+async function reopenAll(logFiles: ReadonlyMap<string, AppendFile>): Promise<string[]> {
+  const results = await Promise.all(
+    [...logFiles].map(async ([path, file]) => {
+      try {
+        await file.reopen();
+        return [];
+      } catch (error) {
+        return [`Cannot reopen "${path}": ${(error as NodeJS.ErrnoException).code}`];
+      }
+    }),
+  );
+  return results.flat();
+}
+
+function protocolContext(name: string, vhost: VhostConfig, services: VhostServices): ProtocolContext {
+  const { configuration, log, cleanups } = services;
+  return {
+    vhost: { name: vhost.name, port: services.port, secure: vhost["host-ssl-cert"] !== undefined },
+    version: configuration.version,
+    worker: configuration.worker,
+    log: log.child({ vhost: vhost.name, protocol: name }),
+    bus: services.bus.scoped(`${vhostKey(vhost)}/${name}`),
+    watchBoard: services.watchBoard,
+    every(ms, action) {
+      const timer = setInterval(action, ms);
+      const cancel = (): void => clearInterval(timer);
+      cleanups.push(cancel);
+      return cancel;
+    },
+  };
+}
+
+function stopProtocols(protocols: ReadonlyMap<string, ProtocolHost>, log: Logger): void {
+  for (const [name, { instance }] of protocols) {
+    try {
+      instance.stop?.();
+    } catch (error) {
+      log.error({ err: error, protocol: name }, "Protocol failed to stop");
+    }
+  }
+}
+
+function portOf(vhost: number, { listeners }: Configuration): number {
+  const own = listeners.find((listener) =>
+    [listener.vhosts, ...listener.overrides.map((override) => override.vhosts)].some((list) => list.includes(vhost)),
+  );
+  return own?.port ?? 0;
+}
+
+function connectionHandler(
+  listener: WorkerListener,
+  services: SiteServices,
+  front: Http1Front,
+  refuse: (vhost: number, key: string, message: string) => void,
+): (socket: net.Socket) => void {
+  const adopt = (socket: net.Socket): void => front.adopt(socket, describeConnection(socket, listener));
+  if (!listener.secure) return adopt;
+  const { configuration, log } = services;
+  const tls = createTlsFront({
+    listener,
+    config: configuration.config,
+    secrets: configuration.secrets,
+    ticketKeys: configuration.ticketKeys,
+    log,
+    handshakeMs: configuration.config.global["timeout-secs"] * MS_PER_SEC,
+    onSecure: adopt,
+    refuse,
+  });
+  return (socket) => tls?.adopt(socket);
+}

@@ -1,0 +1,292 @@
+// An HTTP upgrade becomes a peer of the WebSocket protocol it asks for, or a refusal with a status.
+// The only importer of ws. Whatever ws would answer by itself is decided here first.
+
+import assert from "node:assert/strict";
+import type { IncomingMessage } from "node:http";
+import { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { WebSocketServer, type WebSocket } from "ws";
+import type { HeaderPair, VhostConfig } from "../config/vhost.ts";
+import type { VhostCounters } from "../ipc/stats.ts";
+import type { Logger } from "../log/logger.ts";
+import type { Counters } from "./counters.ts";
+import { WebSocketPeer, type ByteMeter, type Patience } from "./peer.ts";
+import type { ProtocolHost } from "./protocol.ts";
+
+/** Largest message of a protocol that names no size of its own. */
+const DEFAULT_MESSAGE_BYTES = 1024 * 1024;
+/** Frames one message may come in (CVE-2026-48779: each fragment is pinned until the last). */
+const MAX_FRAGMENTS = 1024;
+/** Pieces the network may cut one unfinished frame into; 1 MiB in segments of 128 bytes. */
+const MAX_BUFFERED_CHUNKS = 8 * 1024;
+/** Wait for the other half of a closing handshake, ms. */
+const CLOSE_TIMEOUT_MS = 5_000;
+/** lwsws's policy: a ping after 40 s of silence, the end at 50 s. */
+const IDLE_MS = 40_000;
+const ANSWER_MS = 10_000;
+/** One timer looks after all peers this often, or four times in the shorter of its waits. */
+const SWEEP_MS = 1_000;
+/** Step in which closeAll spreads its work, ms. */
+const SPREAD_STEP_MS = 50;
+
+const WEBSOCKET_VERSION = "13";
+const HANDSHAKE_KEY = /^[+/0-9A-Za-z]{22}==$/;
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+
+/** A request to leave HTTP, as the HTTP/1.1 front hands it over. */
+export type UpgradeRequest = {
+  readonly request: IncomingMessage;
+  readonly socket: Duplex;
+  readonly head: Buffer;
+  readonly connection: { readonly remoteAddress: string };
+  readonly vhost: {
+    readonly config: VhostConfig;
+    readonly protocols: ReadonlyMap<string, ProtocolHost>;
+    readonly counters: VhostCounters;
+  };
+  readonly target: string;
+  reject(status: number, message: string, headers?: readonly HeaderPair[]): void;
+  /** Counts and logs the request as switched. */
+  accepted(): void;
+};
+
+export type UpgraderOptions = {
+  readonly worker: number;
+  readonly counters: Counters;
+  readonly log: Logger;
+  /** Silence before a ping; default 40 s, 0 never pings. */
+  readonly idleMs?: number;
+  /** Time to answer it; default 10 s. */
+  readonly answerMs?: number;
+};
+
+export interface Upgrader {
+  /** WebSockets open now. */
+  readonly open: number;
+  handle(upgrade: UpgradeRequest): void;
+  /** Closes every WebSocket, evenly over `spreadMs`, and takes no more; with `vhost` only that one's. */
+  closeAll(code: number, reason: string, spreadMs: number, vhost?: VhostConfig): void;
+  /** Cuts what is left and ends all timers. */
+  stop(): void;
+}
+
+/** What all connections of one protocol on one vhost share. */
+type Endpoint = {
+  readonly host: ProtocolHost;
+  readonly server: WebSocketServer;
+  readonly log: Logger;
+};
+
+type Refusal = {
+  readonly status: number;
+  readonly message: string;
+  readonly headers?: readonly HeaderPair[];
+};
+
+/** Makes peers of upgrades and looks after them. */
+export function createUpgrader(options: UpgraderOptions): Upgrader {
+  const patience: Patience = {
+    idleMs: options.idleMs === 0 ? Infinity : (options.idleMs ?? IDLE_MS),
+    answerMs: options.answerMs ?? ANSWER_MS,
+  };
+  const peers = new Map<WebSocketPeer, VhostConfig>();
+  const endpoints = new WeakMap<ProtocolHost, Endpoint>();
+  const closedVhosts = new WeakSet<VhostConfig>();
+  const spreading = new Set<NodeJS.Timeout>();
+  let isClosed = false;
+  let lastId = 0;
+
+  const sweep = setInterval(
+    () => {
+      const now = performance.now();
+      for (const peer of peers.keys()) peer.watch(now, patience);
+    },
+    Math.min(SWEEP_MS, patience.idleMs / 4, patience.answerMs / 4),
+  );
+  sweep.unref();
+
+  function admit(
+    upgrade: UpgradeRequest,
+    endpoint: Endpoint,
+    socket: WebSocket,
+    counted: ByteMeter,
+  ): void {
+    const { vhost, request } = upgrade;
+    lastId += 1;
+    const peer = new WebSocketPeer({
+      id: `${options.worker}-${lastId}`,
+      address: upgrade.connection.remoteAddress,
+      userAgent: request.headers["user-agent"] ?? "",
+      target: upgrade.target,
+      frames: socket,
+      meter: meterOf(upgrade.socket),
+      counted,
+      counters: vhost.counters,
+      instance: endpoint.host.instance,
+      log: endpoint.log,
+    });
+    upgrade.accepted();
+    peers.set(peer, vhost.config);
+    options.counters.openWebSockets += 1;
+    listen(peer, socket);
+    peer.begin();
+  }
+
+  // A function of its own, so the listeners of an idle connection do not keep its request alive.
+  function listen(peer: WebSocketPeer, socket: WebSocket): void {
+    socket.on("message", (message, isBinary) => {
+      if (Buffer.isBuffer(message)) peer.receive(message, isBinary); // always, at ws's default binaryType
+    });
+    socket.on("error", (error) => options.log.debug({ err: error, peer: peer.id }, "WebSocket"));
+    socket.on("close", (code, reason) => {
+      peers.delete(peer);
+      options.counters.openWebSockets -= 1;
+      peer.end(code, reason.toString());
+    });
+  }
+
+  function endpointOf(host: ProtocolHost, vhost: VhostConfig): Endpoint {
+    let endpoint = endpoints.get(host);
+    if (!endpoint) {
+      const log = options.log.child({ vhost: vhost.name, protocol: host.definition.name });
+      endpoints.set(host, (endpoint = { host, server: createServer(host), log }));
+    }
+    return endpoint;
+  }
+
+  return {
+    get open() {
+      return peers.size;
+    },
+    handle(upgrade) {
+      const { request, socket, head, vhost } = upgrade;
+      const refused = refusalOf(request) ?? refusalOfOrigin(request);
+      if (refused) return upgrade.reject(refused.status, refused.message, refused.headers);
+      if (isClosed || closedVhosts.has(vhost.config))
+        return upgrade.reject(503, "No new WebSockets, the server is ending");
+      const host = chooseProtocol(request, vhost.protocols);
+      if ("status" in host) return upgrade.reject(host.status, host.message);
+      const meter = meterOf(socket);
+      const counted = {
+        bytesRead: meter.bytesRead - head.length,
+        bytesWritten: meter.bytesWritten,
+      };
+      const endpoint = endpointOf(host, vhost.config);
+      endpoint.server.handleUpgrade(request, socket, head, (opened) =>
+        admit(upgrade, endpoint, opened, counted),
+      );
+    },
+    closeAll(code, reason, spreadMs, vhost) {
+      if (vhost) closedVhosts.add(vhost);
+      else isClosed = true;
+      const leaving: WebSocketPeer[] = [];
+      for (const [peer, of] of peers) if (!vhost || of === vhost) leaving.push(peer);
+      spread(leaving, spreadMs, spreading, (peer) => peer.close(code, reason));
+    },
+    stop() {
+      isClosed = true;
+      clearInterval(sweep);
+      for (const timer of spreading) clearInterval(timer);
+      spreading.clear();
+      for (const peer of peers.keys()) peer.cut("The server stops");
+    },
+  };
+}
+
+function createServer(host: ProtocolHost): WebSocketServer {
+  const { name, maxMessageBytes } = host.definition;
+  return new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    perMessageDeflate: false,
+    maxPayload: maxMessageBytes ?? DEFAULT_MESSAGE_BYTES,
+    maxFragments: MAX_FRAGMENTS,
+    maxBufferedChunks: MAX_BUFFERED_CHUNKS,
+    closeTimeout: CLOSE_TIMEOUT_MS,
+    handleProtocols: () => name,
+  });
+}
+
+/** What is wrong with the opening handshake (RFC 6455 4.2.1), if anything. */
+function refusalOf(request: IncomingMessage): Refusal | undefined {
+  const { headers } = request;
+  if (request.method !== "GET")
+    return { status: 405, message: "A WebSocket opens with GET", headers: [["Allow", "GET"]] };
+  if (request.httpVersion !== "1.1")
+    return { status: 400, message: "A WebSocket opens with HTTP/1.1" };
+  if (headers.upgrade?.toLowerCase() !== "websocket")
+    return { status: 400, message: "The only upgrade here is to websocket" };
+  // Body bytes would be taken for the first frames.
+  if (headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) !== 0)
+    return { status: 400, message: "A WebSocket opens without a body" };
+  if (headers["sec-websocket-version"] !== WEBSOCKET_VERSION)
+    return {
+      status: 426,
+      message: `Expected Sec-WebSocket-Version ${WEBSOCKET_VERSION}`,
+      headers: [
+        ["Sec-WebSocket-Version", WEBSOCKET_VERSION],
+        ["Upgrade", "websocket"],
+      ],
+    };
+  if (!HANDSHAKE_KEY.test(headers["sec-websocket-key"] ?? ""))
+    return { status: 400, message: "Expected a Sec-WebSocket-Key of 16 bytes in base64" };
+  return undefined;
+}
+
+/** A page of another site must not speak with its visitor's cookies: Origin has to name the authority of Host. */
+function refusalOfOrigin(request: IncomingMessage): Refusal | undefined {
+  const { origin, host } = request.headers;
+  if (origin === undefined) return undefined;
+  const from = URL.parse(origin);
+  // Parsed with the Origin's scheme, so a default port may stand on either side.
+  const to = from && URL.parse(`${from.protocol}//${host ?? ""}`);
+  if (from && to && from.host !== "" && from.host === to.host) return undefined;
+  return { status: 403, message: "WebSockets are open to pages of this host only" };
+}
+
+/** The first offered protocol the vhost has, its default where none is offered. */
+function chooseProtocol(
+  request: IncomingMessage,
+  protocols: ReadonlyMap<string, ProtocolHost>,
+): ProtocolHost | Refusal {
+  const header = request.headers["sec-websocket-protocol"];
+  if (header === undefined) {
+    for (const host of protocols.values()) if (host.isDefault) return host;
+    return { status: 400, message: "Name a protocol in Sec-WebSocket-Protocol" };
+  }
+  const offered = header.split(",").map((name) => name.trim());
+  if (!offered.every((name) => TOKEN.test(name)) || new Set(offered).size !== offered.length)
+    return { status: 400, message: "Sec-WebSocket-Protocol is not a list of different tokens" };
+  for (const name of offered) {
+    const host = protocols.get(name);
+    if (host) return host;
+  }
+  return { status: 400, message: "None of the offered WebSocket protocols is served here" };
+}
+
+/** HTTP/1.1 comes over net and tls sockets only, and both count. */
+function meterOf(socket: Duplex): ByteMeter {
+  assert(socket instanceof Socket);
+  return socket;
+}
+
+/** Does `action` to all items, evenly over `spreadMs`; the timer is in `timers` while it runs. */
+function spread<T>(
+  items: readonly T[],
+  spreadMs: number,
+  timers: Set<NodeJS.Timeout>,
+  action: (item: T) => void,
+): void {
+  if (spreadMs <= 0) return items.forEach(action);
+  const startedAt = performance.now();
+  let done = 0;
+  const timer = setInterval(() => {
+    const due = Math.ceil((items.length * (performance.now() - startedAt)) / spreadMs);
+    for (const item of items.slice(done, due)) action(item);
+    done = Math.max(done, due);
+    if (done < items.length) return;
+    clearInterval(timer);
+    timers.delete(timer);
+  }, SPREAD_STEP_MS);
+  timers.add(timer);
+}

@@ -1,0 +1,169 @@
+// One worker, from its first message to its exit: configure, provision, ready or rejected, open, drain or stop.
+
+import net from "node:net";
+import { createChannel } from "../ipc/channel.ts";
+import { toSupervisor, toWorker, type Configuration } from "../ipc/messages.ts";
+import type { Board } from "../ipc/stats.ts";
+import { createLogger, type Logger } from "../log/logger.ts";
+import { createBusClient, type BusClient, type WorkerChannel } from "./bus.ts";
+import { createCounters, type Counters } from "./counters.ts";
+import { createDrain, type Drain } from "./drain.ts";
+import { dropPrivileges } from "./privileges.ts";
+import { createSampler, type Sampler } from "./sampler.ts";
+import { provisionSite, ProvisionError, type Site } from "./site.ts";
+
+const CHANNEL_FD = 3;
+const MAX_FROM_SUPERVISOR_BYTES = 128 * 1024 * 1024;
+const MAX_TO_SUPERVISOR_BYTES = 8 * 1024 * 1024;
+const MS_PER_SEC = 1_000;
+/** A worker that met a fatal error finishes what it can in this time; its replacement already starts. */
+const FATAL_STOP_MS = 2_000;
+const EXIT_FATAL = 70;
+
+/** Runs a worker on the channel it inherited. Never returns; the process exits by itself. */
+export async function runWorker(): Promise<void> {
+  const log = await createLogger({ name: "worker", level: process.env["PORTICO_LOG_LEVEL"] ?? "info" });
+  const counters = createCounters();
+  let end: (error: Error | undefined) => void = () => process.exit(0);
+  const channel: WorkerChannel = createChannel({
+    stream: new net.Socket({ fd: CHANNEL_FD }),
+    sends: toSupervisor,
+    receives: toWorker,
+    maxReceiveBytes: MAX_FROM_SUPERVISOR_BYTES,
+    maxSendBytes: MAX_TO_SUPERVISOR_BYTES,
+    onEnd: (error) => end(error),
+  });
+  const worker = createWorker(channel, counters, log);
+  end = (error) => worker.orphaned(error);
+
+  // A terminal's Ctrl-C and hang-up reach the whole process group; the supervisor decides what they mean.
+  process.on("SIGINT", () => {});
+  process.on("SIGHUP", () => {});
+  process.on("SIGTERM", () => worker.leave("SIGTERM", undefined));
+  process.on("uncaughtException", (error) => {
+    log.fatal({ err: error }, "Uncaught exception");
+    worker.leave(`uncaught exception: ${error.message}`, EXIT_FATAL);
+  });
+}
+
+type Worker = {
+  /** The supervisor is gone. */
+  orphaned(error: Error | undefined): void;
+  /** Ends on its own account; with an exit status it was a fatal error. */
+  leave(reason: string, exitCode: number | undefined): void;
+};
+
+function createWorker(channel: WorkerChannel, counters: Counters, log: Logger): Worker {
+  const bus = createBusClient(channel, counters.worker);
+  const boardListeners = new Set<(board: Board) => void>();
+  const sampler = createSampler(channel, counters);
+  let site: Site | undefined;
+  let drain: Drain | undefined;
+  let stopMs = 0;
+  let isLeaving = false;
+
+  function exit(): void {
+    void finish(site, sampler, channel);
+  }
+
+  function stop(withinMs: number): void {
+    if (drain) drain.stop(withinMs);
+    else exit();
+  }
+
+  channel.serve({
+    configure(configuration) {
+      stopMs = configuration.config.global["stop-secs"] * MS_PER_SEC;
+      void provision(configuration, { channel, counters, log, bus, boardListeners }).then((built) => {
+        if (!built) return;
+        site = built;
+        drain = createDrain(site, configuration.config, counters, exit);
+        channel.send("ready", {});
+      });
+    },
+    open: () => void listenAll(site, channel),
+    drain: () => (drain ? drain.drain() : exit()),
+    stop: ({ withinMs }) => stop(withinMs),
+    shed: () => drain?.shed(),
+    reopen: () => void site?.reopenLogs().then((failed) => channel.send("reopened", { failed })),
+    board: (board) => {
+      for (const listener of boardListeners) listener(board);
+    },
+    deliver: (message) => bus.deliver(message),
+    departed: ({ worker }) => bus.departed(worker),
+  });
+
+  return {
+    orphaned(error) {
+      log.warn({ err: error }, "The supervisor is gone");
+      stop(stopMs);
+    },
+    leave(reason, exitCode) {
+      if (isLeaving) return;
+      isLeaving = true;
+      if (exitCode !== undefined) process.exitCode = exitCode;
+      channel.send("leaving", { reason });
+      stop(exitCode === undefined ? stopMs : FATAL_STOP_MS);
+    },
+  };
+}
+
+async function provision(
+  configuration: Configuration,
+  tools: {
+    readonly channel: WorkerChannel;
+    readonly counters: Counters;
+    readonly log: Logger;
+    readonly bus: BusClient;
+    readonly boardListeners: Set<(board: Board) => void>;
+  },
+): Promise<Site | undefined> {
+  const { channel, counters, log, bus, boardListeners } = tools;
+  try {
+    if (configuration.user) dropPrivileges(configuration.user);
+    return await provisionSite({
+      configuration,
+      counters,
+      log,
+      bus,
+      watchBoard(listener) {
+        if (boardListeners.size === 0) channel.send("watch", { on: true });
+        boardListeners.add(listener);
+        return () => {
+          if (boardListeners.delete(listener) && boardListeners.size === 0) channel.send("watch", { on: false });
+        };
+      },
+    });
+  } catch (error) {
+    const problems =
+      error instanceof ProvisionError
+        ? [...error.problems]
+        : [{ vhost: -1, path: "", message: error instanceof Error ? error.message : String(error) }];
+    channel.send("rejected", { problems });
+    return undefined;
+  }
+}
+
+/** Listens on every inherited socket; one that cannot be had is told with its address. */
+async function listenAll(site: Site | undefined, channel: WorkerChannel): Promise<void> {
+  const problems = await Promise.all(
+    (site?.acceptors ?? []).map(async ({ listener, acceptor }) => {
+      try {
+        await acceptor.listen();
+        return [];
+      } catch (error) {
+        const message = `Cannot listen on "${listener.address}": ${(error as NodeJS.ErrnoException).code}`;
+        return [{ vhost: listener.vhosts[0] ?? -1, path: "port", message }];
+      }
+    }),
+  );
+  if (problems.flat().length > 0) channel.send("rejected", { problems: problems.flat() });
+  else channel.send("serving", {});
+}
+
+/** Everything written, everything counted, then the end of the process. */
+async function finish(site: Site | undefined, sampler: Sampler, channel: WorkerChannel): Promise<void> {
+  await site?.stop();
+  sampler.finish();
+  channel.end(() => process.exit());
+}
