@@ -2,10 +2,17 @@
 // A part that cannot be decoded is reported and left out; the others go on, so that everything is found in one run.
 
 import { resolve } from "node:path";
-import { placeName, problemAt, type ConfigDocument } from "./document.ts";
+import { placeName, problemAt, problemNear, type ConfigDocument } from "./document.ts";
 import { inertGlobalKeys, inertMountKeys, inertVhostKeys } from "./inert-keys.ts";
-import { decodeMembers, siftMembers, type Found, type Kind, type Place } from "./members.ts";
-import { mountPaths, mountShape, type MountConfig } from "./mount.ts";
+import {
+  decodeMembers,
+  siftMembers,
+  spread,
+  type Found,
+  type Kind,
+  type Place,
+} from "./members.ts";
+import { keysOfSchemes, mountPaths, mountShape, type MountConfig } from "./mount.ts";
 import { locateOrigin, parseOrigin } from "./origin.ts";
 import type { Report } from "./problems.ts";
 import { readProtocols, type ProtocolConfig } from "./protocol.ts";
@@ -24,6 +31,8 @@ export type VhostDraft = {
 
 export type Draft = {
   readonly global: GlobalConfig | undefined;
+  /** The values of "plugin-dir", in the order of `global["plugin-dir"]`; they may come from several files. */
+  readonly pluginDirs: readonly Place[];
   readonly vhosts: readonly VhostDraft[];
 };
 
@@ -81,7 +90,8 @@ export function decodeDocuments(
         }
     }
   }
-  return { global: decodeGlobal(globals, documents, report), vhosts };
+  const pluginDirs = globals.filter((found) => found.key === "plugin-dir").flatMap(spread);
+  return { global: decodeGlobal(globals, documents, report), pluginDirs, vhosts };
 }
 
 function decodeGlobal(
@@ -154,11 +164,26 @@ function decodeMount(
   const members = readSecondOrigins(mount, place, report);
   const found = siftMembers(mountKind, { ...mount, members }, place, report);
   const keys = decodeMembers(mountKind, found, place, report);
-  return keys && { ...keys, origin: locateOrigin(keys.origin, place.document.directory, exists), path };
+  if (!keys) return undefined;
+  for (const { key, node, path: at } of found) {
+    const { scheme } = keys.origin;
+    if (keysOfSchemes[key]?.includes(scheme) !== false) continue;
+    const message = `Has no effect on a ${scheme} mount`;
+    report(problemAt(place.document, "notice", node.offset, at, message));
+  }
+  if (keys.origin.scheme === "file" && keys.default === "") {
+    const message = "Expected the name of a file below the directory";
+    report(problemNear(place.document, "error", childPath(place.path, "default"), message));
+  }
+  return { ...keys, origin: locateOrigin(keys.origin, place.document.directory, exists), path };
 }
 
 /** lwsws lets a mount have a second origin, a protocol that sees requests before the first one serves them. */
-function readSecondOrigins(mount: ObjectNode, { document, path }: Place, report: Report): ObjectNode["members"] {
+function readSecondOrigins(
+  mount: ObjectNode,
+  { document, path }: Place,
+  report: Report,
+): ObjectNode["members"] {
   const origins = mount.members.filter((member) => member.key === "origin");
   const [first, ...others] = origins;
   for (const [index, other] of others.entries()) {
@@ -169,7 +194,15 @@ function readSecondOrigins(mount: ObjectNode, { document, path }: Place, report:
     const message = isCallback
       ? `${shown(value)} should see requests before the origin at ${at}; not available yet, they go straight to that one`
       : `Given twice in one mount; first at ${at}, and only one more is taken, a "callback://" that sees requests first`;
-    report(problemAt(document, isCallback ? "warning" : "error", other.offset, childPath(path, "origin"), message));
+    report(
+      problemAt(
+        document,
+        isCallback ? "warning" : "error",
+        other.offset,
+        childPath(path, "origin"),
+        message,
+      ),
+    );
   }
   return mount.members.filter((member) => member.key !== "origin" || member === first);
 }
@@ -177,14 +210,37 @@ function readSecondOrigins(mount: ObjectNode, { document, path }: Place, report:
 function elements(place: Place, what: string, report: Report): Place[] {
   const { node, path, document } = place;
   if (node.kind === "array")
-    return node.items.map((item, index) => ({ node: item, path: childPath(path, index), document }));
-  report(problemAt(document, "error", node.offset, path, `Expected an array of ${what}, got ${shown(plainValue(node))}`));
+    return node.items.map((item, index) => ({
+      node: item,
+      path: childPath(path, index),
+      document,
+    }));
+  report(
+    problemAt(
+      document,
+      "error",
+      node.offset,
+      path,
+      `Expected an array of ${what}, got ${shown(plainValue(node))}`,
+    ),
+  );
   return [];
 }
 
-function expectObject(place: { node: Node; path: string; document: ConfigDocument }, report: Report): ObjectNode | undefined {
+function expectObject(
+  place: { node: Node; path: string; document: ConfigDocument },
+  report: Report,
+): ObjectNode | undefined {
   const { node, path, document } = place;
   if (node.kind === "object") return node;
-  report(problemAt(document, "error", node.offset, path, `Expected an object, got ${shown(plainValue(node))}`));
+  report(
+    problemAt(
+      document,
+      "error",
+      node.offset,
+      path,
+      `Expected an object, got ${shown(plainValue(node))}`,
+    ),
+  );
   return undefined;
 }

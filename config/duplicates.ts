@@ -30,5 +30,7 @@ export function checkDuplicates(document: ConfigDocument, report: Report): void 
 
 /** A second "origin" in a mount is left to the reader of mounts, which knows what it means. */
 function mayRepeat(key: string, path: string): boolean {
-  return repeatableKeys.has(key) || (key === "origin" && /^vhosts\[\d+\]\.mounts\[\d+\]$/.test(path));
+  return (
+    repeatableKeys.has(key) || (key === "origin" && /^vhosts\[\d+\]\.mounts\[\d+\]$/.test(path))
+  );
 }

@@ -26,23 +26,34 @@ const guardFlag = (says: string): InertKey => ({ says, isFlag: true, isGuard: tr
 
 const QUIC = "tunes HTTP/3; Node has no QUIC, so it has no effect";
 const CLIENT_TLS = "sets up TLS towards proxied servers; has no effect until proxy mounts exist";
-const RAW = "hands connections that are not HTTP to a protocol; not available yet, such connections get 400";
+const RAW =
+  "hands connections that are not HTTP to a protocol; not available yet, such connections get 400";
 const NODE_TLS = "not applied yet: Node's TLS defaults are used, which offer TLS 1.2 and 1.3 only";
 
 export const inertGlobalKeys: InertKeys = {
   interface: key("never had an effect in lwsws either; set interface in each vhost"),
-  "count-async-threads": key("sizes lwsws's pool for blocking file reads; Node has its own, sized by UV_THREADPOOL_SIZE"),
+  "count-async-threads": key(
+    "sizes lwsws's pool for blocking file reads; Node has its own, sized by UV_THREADPOOL_SIZE",
+  ),
   "reject-service-keywords": key("refuses clients by words in their User-Agent; not available yet"),
   "default-alpn": key("lists protocols for TLS; not applied yet, http/1.1 is offered"),
-  "ip-limit-ah": key("limits requests being parsed per client address; not available yet, use the firewall"),
+  "ip-limit-ah": key(
+    "limits requests being parsed per client address; not available yet, use the firewall",
+  ),
   "ip-limit-wsi": key("limits connections per client address; not available yet, use the firewall"),
-  "rlimit-nofile": key("raises the limit of open files; not applied yet, use LimitNOFILE in the unit or ulimit -n"),
+  "rlimit-nofile": key(
+    "raises the limit of open files; not applied yet, use LimitNOFILE in the unit or ulimit -n",
+  ),
   "cpd-bypass": flagKey("switches off captive portal detection; there is none here"),
   "quic-pad-crypto": flagKey(QUIC),
-  "allow-early-data": flagKey("allows TLS 0-RTT, which can be replayed; Node's server does not offer it"),
+  "allow-early-data": flagKey(
+    "allows TLS 0-RTT, which can be replayed; Node's server does not offer it",
+  ),
   "quic-only-latest": flagKey(QUIC),
   "quic-early-key-update": flagKey(QUIC),
-  distribution: key('chooses how connections reach the workers; not available yet, all accept from one queue ("shared")'),
+  distribution: key(
+    'chooses how connections reach the workers; not available yet, all accept from one queue ("shared")',
+  ),
   bus: key("joins plugins of several machines; not available yet, they share one server only"),
 };
 
@@ -63,35 +74,63 @@ export const inertVhostKeys: InertKeys = {
   "ssl-option-clear": key(`clears OpenSSL option flags; ${NODE_TLS}`),
   alpn: key("lists protocols for TLS; not applied yet, http/1.1 is offered"),
   "client-cert-required": guardFlag("admits only clients with a certificate; not available yet"),
-  "ignore-missing-cert": flagKey("starts a vhost whose certificate is not there yet; not available yet, get the certificate first"),
-  "error-document-404": key("redirects to a page for what is not found; not available yet, the built-in page is sent"),
-  "strict-host-check": flagKey("drops WebSocket upgrades for another host; not available yet, unknown hosts go to the first vhost of the address"),
+  "ignore-missing-cert": flagKey(
+    "starts a vhost whose certificate is not there yet; not available yet, get the certificate first",
+  ),
+  "error-document-404": key(
+    "redirects to a page for what is not found; not available yet, the built-in page is sent",
+  ),
+  "strict-host-check": flagKey(
+    "drops WebSocket upgrades for another host; not available yet, unknown hosts go to the first vhost of the address",
+  ),
   onlyraw: flagKey(RAW),
   "listen-accept-role": key(RAW),
   "listen-accept-protocol": key(RAW),
   "apply-listen-accept": flagKey(RAW),
   "fallback-listen-accept": flagKey(RAW),
-  "allow-non-tls": flagKey("takes plain text on a TLS port; not available yet, such connections are closed"),
-  "redirect-http": flagKey('sends plain HTTP on a TLS port to https; not available yet, use a vhost on port 80 with a ">https://" mount'),
-  "allow-http-on-https": flagKey("serves plain HTTP on a TLS port; not available yet, use a vhost on another port"),
-  "disable-no-protocol-ws-upgrades": key('refuses WebSockets that name no protocol; has no effect, they are refused unless a protocol has "default"'),
-  "h2-half-closed-long-poll": flagKey("keeps half-closed HTTP/2 streams open; HTTP/2 is not available yet"),
+  "allow-non-tls": flagKey(
+    "takes plain text on a TLS port; not available yet, such connections are closed",
+  ),
+  "redirect-http": flagKey(
+    'sends plain HTTP on a TLS port to https; not available yet, use a vhost on port 80 with a ">https://" mount',
+  ),
+  "allow-http-on-https": flagKey(
+    "serves plain HTTP on a TLS port; not available yet, use a vhost on another port",
+  ),
+  "disable-no-protocol-ws-upgrades": key(
+    'refuses WebSockets that name no protocol; has no effect, they are refused unless a protocol has "default"',
+  ),
+  "h2-half-closed-long-poll": flagKey(
+    "keeps half-closed HTTP/2 streams open; HTTP/2 is not available yet",
+  ),
   "fo-listen-queue": key("sizes the TCP Fast Open queue; Node cannot set it"),
   dht: key("joins a distributed hash table; not part of this server"),
   "quic-mtu": key(QUIC),
   "quic-preferred-addresses": key(QUIC),
-  "ws-extensions": key("never had an effect in lwsws either; permessage-deflate is not offered yet"),
+  "ws-extensions": key(
+    "never had an effect in lwsws either; permessage-deflate is not offered yet",
+  ),
 };
 
 export const inertMountKeys: InertKeys = {
-  protocol: key('never had an effect in lwsws either; name the protocol in the origin, "callback://NAME"'),
-  "auth-mask": key("is a hint about access rights for plugins of lwsws; no plugin here asks for it"),
+  protocol: key(
+    'never had an effect in lwsws either; name the protocol in the origin, "callback://NAME"',
+  ),
+  "auth-mask": key(
+    "is a hint about access rights for plugins of lwsws; no plugin here asks for it",
+  ),
   "basic-auth": guard("asks for a password; not available yet"),
   "interceptor-path": guard("lets another mount check each request first; not available yet"),
   "cgi-chroot": guard("confines CGI programs to a directory; not available yet"),
-  interpret: key("passes files through a protocol; no plugin of lwsws implements it any more, and none here"),
-  "keepalive-timeout": key("overrides the idle limit for one mount; not available yet, the vhost's keepalive_timeout holds"),
-  "no-ws-upgrades": flagKey("skips a mount for WebSocket upgrades; has no effect, upgrades never reach a mount here"),
+  interpret: key(
+    "passes files through a protocol; no plugin of lwsws implements it any more, and none here",
+  ),
+  "keepalive-timeout": key(
+    "overrides the idle limit for one mount; not available yet, the vhost's keepalive_timeout holds",
+  ),
+  "no-ws-upgrades": flagKey(
+    "skips a mount for WebSocket upgrades; has no effect, upgrades never reach a mount here",
+  ),
 };
 
 /** Options of a protocol that belong to the server, not to the plugin. */

@@ -1,7 +1,31 @@
-// A directory of files -> one frozen ServerConfig, or every problem at once. The only disk access of config/.
+// A directory of files -> one frozen ServerConfig, or every problem at once.
 
-import type { Problem, ProvisionProblem } from "./problems.ts";
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { decodeDocuments, type VhostDraft } from "./decode.ts";
+import {
+  createLocator,
+  problemAt,
+  problemNear,
+  type ConfigDocument,
+  type SourceFile,
+} from "./document.ts";
+import { checkDuplicates } from "./duplicates.ts";
+import { checkExistence } from "./existence.ts";
+import { readFiles } from "./files.ts";
+import {
+  ConfigError,
+  sortProblems,
+  type Problem,
+  type ProvisionProblem,
+  type Report,
+} from "./problems.ts";
+import { checkRules, type PlaceOf } from "./rules.ts";
 import type { ServerConfig } from "./server.ts";
+import { substitute, type Definitions, type Environment } from "./substitute.ts";
+import { parseText } from "./text.ts";
+import { nearest } from "./tree.ts";
+import type { VhostConfig } from "./vhost.ts";
 
 export type LoadedConfig = {
   readonly config: ServerConfig;
@@ -11,7 +35,100 @@ export type LoadedConfig = {
   place(found: ProvisionProblem): Problem;
 };
 
+export type LoadOptions = {
+  /** Where "${env:NAME}" and PORTICO_DATA_DIR are looked up; process.env by default. */
+  readonly environment?: Environment;
+};
+
 /** Reads `directory/conf` and `directory/conf.d/*`. Throws ConfigError with every problem found. */
-export async function loadConfig(directory: string): Promise<LoadedConfig> {
-  throw new Error(`Not written yet: ${directory}`);
+export async function loadConfig(
+  directory: string,
+  { environment = process.env }: LoadOptions = {},
+): Promise<LoadedConfig> {
+  const problems: Problem[] = [];
+  const report: Report = (problem) => problems.push(problem);
+  const root = resolve(directory);
+  const files = await readFiles(root, report);
+  const definitions: Definitions = new Map();
+  const documents = files
+    .map((file) => readDocument(file, report))
+    .filter((document) => document !== undefined)
+    .map((document) => substitute(document, definitions, environment, report));
+  const draft = decodeDocuments(documents, existsSync, report);
+  const placeOf = createPlacer(documents);
+  // A file that could not be read at all may hold what seems to be missing.
+  if (documents.length === files.length && files.length > 0) checkRules(draft, placeOf, report);
+  await checkExistence(draft, placeOf, report);
+
+  const sorted = sortProblems(problems);
+  const errors = sorted.filter((problem) => problem.severity === "error");
+  const remarks = sorted.filter((problem) => problem.severity !== "error");
+  const { global } = draft;
+  if (errors.length > 0 || !global) throw new ConfigError(errors, remarks);
+  const config = deepFreeze({
+    directory: root,
+    files: files.map((file) => join(root, file.file)),
+    global,
+    vhosts: draft.vhosts.map(finishVhost).filter((vhost) => vhost !== undefined),
+  });
+  return { config, remarks, place: (found) => placeFinding(found, config, files) };
+}
+
+function readDocument(source: SourceFile, report: Report): ConfigDocument | undefined {
+  const position = createLocator(source.text);
+  const where = { file: source.file, position };
+  const { tree, faults } = parseText(source.text, position);
+  for (const fault of faults) report(problemAt(where, "error", fault.offset, "", fault.message));
+  if (faults.length > 0) return undefined;
+  const root = tree ?? { kind: "object", members: [], offset: 0 };
+  if (root.kind !== "object") {
+    report(problemAt(where, "error", root.offset, "", 'Expected an object, {"vhosts": […]}'));
+    return undefined;
+  }
+  if (!tree) report(problemAt(where, "notice", 0, "", "Holds nothing but comments"));
+  const document = { ...where, directory: source.directory, root };
+  checkDuplicates(document, report);
+  return document;
+}
+
+/** Names places in the documents. File "" stands for whichever file gives the key, the last one first. */
+function createPlacer(documents: readonly ConfigDocument[]): PlaceOf {
+  const byFile = new Map(documents.map((document) => [document.file, document]));
+  return (where, path, severity, message) => {
+    const full = path === "" ? where.path : `${where.path}.${path}`;
+    const document =
+      byFile.get(where.file) ?? documents.findLast((one) => holds(one, full)) ?? documents[0];
+    if (!document) return { severity, file: "", path: full, message };
+    return problemNear(document, severity, full, message);
+  };
+}
+
+function holds(document: ConfigDocument, path: string): boolean {
+  return nearest(document.root, path).rest === "";
+}
+
+/** Texts are parsed again here: a refusal is rare, and trees of a thousand vhosts are large to keep. */
+function placeFinding(
+  found: ProvisionProblem,
+  config: ServerConfig,
+  files: readonly SourceFile[],
+): Problem {
+  const documents = files
+    .map((file) => readDocument(file, () => undefined))
+    .filter((one) => one !== undefined);
+  const where = config.vhosts[found.vhost]?.where ?? { file: "", path: "global" };
+  return createPlacer(documents)(where, found.path, "error", found.message);
+}
+
+function finishVhost(draft: VhostDraft): VhostConfig | undefined {
+  const { keys, where, mounts, protocols } = draft;
+  return keys && { ...keys, mounts, "ws-protocols": protocols, where };
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === "object" && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const member of Object.values(value)) deepFreeze(member);
+  }
+  return value;
 }

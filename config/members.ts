@@ -43,7 +43,8 @@ export function siftMembers(kind: Kind, object: ObjectNode, place: Place, report
     const path = childPath(place.path, member.key);
     const say = (severity: Severity, message: string) =>
       report(problemAt(document, severity, member.offset, path, message));
-    if (member.value.kind === "scalar" && member.value.value === null && isKnown(kind, key)) continue;
+    if (member.value.kind === "scalar" && member.value.value === null && isKnown(kind, key))
+      continue;
     if (isShapeKey(kind, key) || kind.others.includes(key)) {
       const earlier = spelled.get(key);
       if (earlier && earlier.key !== member.key)
@@ -69,18 +70,28 @@ export function decodeMembers<S extends ObjectShape>(
     const earlier = isList ? (sources.get(one.key) ?? []) : [];
     sources.set(one.key, [...earlier, ...(isList ? spread(one) : [one])]);
   }
-  const raw = [...sources].map(([key, values]): [string, unknown] => [
-    key,
-    repeatableKeys.has(key) ? values.map((one) => plainValue(one.node)) : plainValue(values[0]?.node ?? NOTHING),
-  ]);
+  const raw = [...sources].map(([key, values]): [string, unknown] => {
+    const plain = values.map((one) =>
+      kind.paths.includes(key) ? absolute(one) : plainValue(one.node),
+    );
+    return [key, repeatableKeys.has(key) ? plain : plain[0]];
+  });
   const result = decode(kind.shape, Object.fromEntries(raw));
-  if (result.ok) return absolutePaths(kind, result.value, sources);
+  if (result.ok) return result.value;
   for (const issue of result.issues) {
     const [key = "", ...rest] = issue.path;
     const values = sources.get(String(key));
     if (!values) {
       const { document, node, path } = place;
-      report(problemAt(document, "error", node.offset, childPath(path, key), `Missing: ${kind.title} needs "${key}"`));
+      report(
+        problemAt(
+          document,
+          "error",
+          node.offset,
+          childPath(path, key),
+          `Missing: ${kind.title} needs "${key}"`,
+        ),
+      );
       continue;
     }
     const isList = repeatableKeys.has(String(key)) && typeof rest[0] === "number";
@@ -102,7 +113,11 @@ function isShapeKey(kind: Kind, key: string): boolean {
   return Object.hasOwn(kind.shape.shape, key);
 }
 
-function sayWhatItIs(kind: Kind, member: Member, say: (severity: Severity, message: string) => void): void {
+function sayWhatItIs(
+  kind: Kind,
+  member: Member,
+  say: (severity: Severity, message: string) => void,
+): void {
   const inert = Object.hasOwn(kind.inert, member.key) ? kind.inert[member.key] : undefined;
   if (inert) {
     if (!isMissed(inert, plainValue(member.value))) return;
@@ -112,30 +127,29 @@ function sayWhatItIs(kind: Kind, member: Member, say: (severity: Severity, messa
     return;
   }
   if (member.key.startsWith("="))
-    return say("warning", `Unknown key; a definition such as "${member.key}" stands at the top level of a file`);
+    return say(
+      "warning",
+      `Unknown key; a definition such as "${member.key}" stands at the top level of a file`,
+    );
   const known = [...Object.keys(kind.shape.shape), ...kind.others, ...Object.keys(kind.inert)];
-  say("warning", `Unknown key "${member.key}" in ${kind.title}; it has no effect${suggest(member.key, known)}`);
+  say(
+    "warning",
+    `Unknown key "${member.key}" in ${kind.title}; it has no effect${suggest(member.key, known)}`,
+  );
 }
 
-function spread(found: Found): Found[] {
+/** The values of a repeatable key: each its own, or several in an array. */
+export function spread(found: Found): Found[] {
   if (found.node.kind !== "array") return [found];
-  return found.node.items.map((node, index) => ({ ...found, node, path: childPath(found.path, index) }));
+  return found.node.items.map((node, index) => ({
+    ...found,
+    node,
+    path: childPath(found.path, index),
+  }));
 }
 
-function absolutePaths<S extends ObjectShape>(
-  kind: Kind<S>,
-  value: Infer<S>,
-  sources: ReadonlyMap<string, readonly Found[]>,
-): Infer<S> {
-  const absolute: Record<string, unknown> = { ...value };
-  for (const key of kind.paths) {
-    const directories = sources.get(key)?.map((one) => one.document.directory) ?? [];
-    const given = absolute[key];
-    if (typeof given === "string") absolute[key] = resolve(directories[0] ?? "/", given);
-    if (Array.isArray(given))
-      absolute[key] = given.map((one, index) => resolve(directories[index] ?? "/", String(one)));
-  }
-  return absolute as Infer<S>;
+/** A path of the file as an absolute one; what is no path is left for the shape to refuse. */
+function absolute({ node, document }: Found): unknown {
+  const value = plainValue(node);
+  return typeof value === "string" && value !== "" ? resolve(document.directory, value) : value;
 }
-
-const NOTHING: Node = { kind: "scalar", value: null, offset: 0 };

@@ -1,36 +1,62 @@
 // The keys of one mount: a part of the URL space and what answers there.
 
-import { origin } from "./origin.ts";
+import { origin, type Origin } from "./origin.ts";
 import { environmentPairs, headerFault, headerPairs, optionPairs } from "./pairs.ts";
-import { check, convert, flag, integer, object, path, record, secondsOr, shown, text, type Infer } from "./shape.ts";
+import {
+  check,
+  convert,
+  flag,
+  integer,
+  object,
+  path,
+  record,
+  secondsOr,
+  shown,
+  text,
+  type Infer,
+} from "./shape.ts";
 
-export type { Origin } from "./origin.ts";
+export type { Origin };
 
 /** Every key of a mount that works; the description is its manual entry. */
 export const mountShape = object({
   /** Starts with "/", no slash at the end unless it is "/". */
-  mountpoint: convert(check(text(), mountpointFault), (value) => value.replace(/(?<=.)\/+$/, "")).meta({
+  mountpoint: convert(check(text(), mountpointFault), (value) =>
+    value.replace(/(?<=.)\/+$/, ""),
+  ).meta({
     description: "Path in the URL space, decoded; matches whole segments, the longest one wins.",
   }),
   origin: origin().meta({
     description:
       "What answers: file://DIRECTORY, cgi://PROGRAM, >http://… or >https://… (redirect), callback://PROTOCOL. A path not starting with / is relative to this file.",
   }),
-  default: check(text(), defaultFault).default("index.html").meta({
-    description: "File served for a directory.",
-  }),
+  default: convert(check(text(), defaultFault), (value) => value.replace(/^\/+/, ""))
+    .default("index.html")
+    .meta({
+      description: "File served for a directory.",
+    }),
   headers: headerPairs().default([]).meta({
-    description: "Headers for every answer of this mount; they replace those of the vhost with the same name.",
+    description:
+      "Headers for every answer of this mount; they replace those of the vhost with the same name.",
   }),
-  "extra-mimetypes": check(record(check(text(), headerFault)), mimetypesFault).default({}).meta({
-    description: 'Media types by suffix, such as ".zip": "application/zip"; "*" stands for every other suffix, "" for no type.',
-  }),
+  "extra-mimetypes": check(record(check(text(), headerFault)), mimetypesFault)
+    .default({})
+    .meta({
+      description:
+        'Media types by suffix, such as ".zip": "application/zip"; "*" stands for every other suffix, "" for no type.',
+    }),
   "cache-max-age": integer({ min: 0, max: 2_147_483_647 }).default(0).meta({
     description: "Seconds a client may keep an answer; needs cache-reuse.",
   }),
-  "cache-reuse": flag().meta({ description: "Let clients use what they kept; without it no-store is sent." }),
-  "cache-revalidate": flag().meta({ description: "Make clients ask before they use an answer that is too old." }),
-  "cache-intermediaries": flag().meta({ description: "Let caches between here and the client keep answers too." }),
+  "cache-reuse": flag().meta({
+    description: "Let clients use what they kept; without it no-store is sent.",
+  }),
+  "cache-revalidate": flag().meta({
+    description: "Make clients ask before they use an answer that is too old.",
+  }),
+  "cache-intermediaries": flag().meta({
+    description: "Let caches between here and the client keep answers too.",
+  }),
   "cache-no": flag().meta({ description: "Send no-cache, whatever the other cache keys say." }),
   "cgi-timeout": secondsOr(5).meta({
     description: "Seconds a CGI program may take; 0 means the default.",
@@ -48,7 +74,8 @@ export const mountShape = object({
     description: "Match the mountpoint itself and nothing below it.",
   }),
   pmo: optionPairs().default({}).meta({
-    description: "Options for the protocol behind a callback mount: an array of objects, or one object.",
+    description:
+      "Options for the protocol behind a callback mount: an array of objects, or one object.",
   }),
 });
 
@@ -59,18 +86,39 @@ export type MountConfig = Readonly<Infer<typeof mountShape>> & {
   readonly path: string;
 };
 
+/** Keys that mean something for some origins only. */
+export const keysOfSchemes: Readonly<Record<string, readonly Origin["scheme"][]>> = {
+  default: ["file"],
+  "extra-mimetypes": ["file"],
+  "cache-max-age": ["file"],
+  "cache-reuse": ["file"],
+  "cache-revalidate": ["file"],
+  "cache-intermediaries": ["file"],
+  "cache-no": ["file"],
+  "cgi-timeout": ["cgi"],
+  "cgi-env": ["cgi"],
+  "cgi-chdir": ["cgi"],
+  "append-path": ["redirect"],
+  pmo: ["callback"],
+};
+
 function mountpointFault(value: string): string | undefined {
   if (!value.startsWith("/")) return `Expected a path that starts with "/", got ${shown(value)}`;
   // oxlint-disable-next-line no-control-regex -- control characters never reach a path (they are refused with 400)
-  return /[\u0000-\u001f\u007f]/.test(value) ? "A mountpoint cannot hold control characters" : undefined;
+  return /[\u0000-\u001f\u007f]/.test(value)
+    ? "A mountpoint cannot hold control characters"
+    : undefined;
 }
 
+/** lwsws files give CGI mounts the default "/"; only a file mount needs it to name a file. */
 function defaultFault(value: string): string | undefined {
-  const isInside = /^[^/\0][^\0]*$/.test(value) && !value.split("/").includes("..");
+  const isInside = !value.includes("\0") && !value.split("/").includes("..");
   return isInside ? undefined : `Expected a file name below the directory, got ${shown(value)}`;
 }
 
 function mimetypesFault(types: Record<string, string>): string | undefined {
   const odd = Object.keys(types).find((suffix) => suffix !== "*" && !/^\.[^/\0]+$/.test(suffix));
-  return odd === undefined ? undefined : `Expected suffixes such as ".zip", or "*", got ${shown(odd)}`;
+  return odd === undefined
+    ? undefined
+    : `Expected suffixes such as ".zip", or "*", got ${shown(odd)}`;
 }

@@ -17,7 +17,7 @@ const SCHEMES = ["file://", "cgi://", ">http://", ">https://", "callback://"];
 export function origin() {
   return convert(text(), (value, refuse): Origin | undefined => {
     const parsed = parseOrigin(value);
-    return typeof parsed === "string" ? void refuse(parsed) : parsed;
+    return typeof parsed === "string" ? refuse(parsed) : parsed;
   });
 }
 
@@ -55,7 +55,8 @@ export function locateOrigin(
 ): Origin {
   if (found.scheme === "file")
     return { ...found, directory: locate(found.directory, directory, exists) };
-  if (found.scheme === "cgi") return { ...found, program: locate(found.program, directory, exists) };
+  if (found.scheme === "cgi")
+    return { ...found, program: locate(found.program, directory, exists) };
   return found;
 }
 

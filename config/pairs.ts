@@ -1,12 +1,12 @@
 // Names and values: response headers, CGI environment, plugin options. lwsws writes them as an array of
 // objects, `[{"X-A": "1"}, {"X-B": "2"}]`; one object is taken as well.
 
-import { anything, convert, shown } from "./shape.ts";
+import { anything, convert, shown, type Refuse } from "./shape.ts";
 
 /** A header name and its value. */
 export type HeaderPair = readonly [name: string, value: string];
 
-type PairRule<T> = (name: string, value: unknown, refuse: (message: string) => void) => T | undefined;
+type PairRule<T> = (name: string, value: unknown, refuse: Refuse) => T | undefined;
 
 /** The pairs in order, each decoded by `rule`; names may repeat. */
 function pairs<T>(rule: PairRule<T>) {
@@ -16,7 +16,10 @@ function pairs<T>(rule: PairRule<T>) {
     const found: (readonly [string, T])[] = [];
     for (const [index, group] of groups.entries()) {
       if (typeof group !== "object" || group === null || Array.isArray(group)) {
-        refuse(`Expected an object of names and values, got ${shown(group)}`, isList ? [index] : []);
+        refuse(
+          `Expected an object of names and values, got ${shown(group)}`,
+          isList ? [index] : [],
+        );
         continue;
       }
       for (const [name, member] of Object.entries(group)) {
@@ -32,9 +35,9 @@ function pairs<T>(rule: PairRule<T>) {
 /** Response headers. Values become one character per byte, as they go on the wire (UTF-8 in the file, RFC 9110 5.5). */
 export function headerPairs() {
   return pairs<string>((name, value, refuse) => {
-    if (!TOKEN.test(name)) return void refuse(`${shown(name)} is not a header name`);
+    if (!TOKEN.test(name)) return refuse(`${shown(name)} is not a header name`);
     if (FRAMING.has(name.toLowerCase()))
-      return void refuse(`${name} is set by the server for each answer and cannot be configured`);
+      return refuse(`${name} is set by the server for each answer and cannot be configured`);
     return readText(value, refuse, headerFault)?.replace(/^[\t ]+|[\t ]+$/g, "");
   });
 }
@@ -43,9 +46,9 @@ export function headerPairs() {
 export function environmentPairs() {
   return pairs<string>((name, value, refuse) => {
     if (name === "" || /[=\0]/.test(name))
-      return void refuse(`${shown(name)} cannot be the name of an environment variable`);
+      return refuse(`${shown(name)} cannot be the name of an environment variable`);
     if (typeof value === "string" && value.includes("\0"))
-      return void refuse("An environment variable cannot hold a NUL character");
+      return refuse("An environment variable cannot hold a NUL character");
     return readText(value, refuse);
   });
 }
@@ -81,14 +84,14 @@ export function toByteString(value: string): string {
 
 function readText(
   value: unknown,
-  refuse: (message: string) => void,
+  refuse: Refuse,
   fault?: (value: string) => string | undefined,
 ): string | undefined {
   if (typeof value !== "string" && typeof value !== "number" && typeof value !== "boolean")
-    return void refuse(`Expected a string, got ${shown(value)}`);
+    return refuse(`Expected a string, got ${shown(value)}`);
   const found = String(value);
   const message = fault?.(found);
-  if (message !== undefined) return void refuse(message);
+  if (message !== undefined) return refuse(message);
   return fault ? toByteString(found) : found;
 }
 

@@ -5,7 +5,7 @@ import { inertProtocolKeys, isMissed } from "./inert-keys.ts";
 import type { Place } from "./members.ts";
 import type { Report } from "./problems.ts";
 import { readFlag } from "./shape.ts";
-import { childPath, plainValue, type Member, type ObjectNode } from "./tree.ts";
+import { childPath, plainObject, plainValue, type Member, type ObjectNode } from "./tree.ts";
 
 export type ProtocolConfig = {
   readonly name: string;
@@ -36,10 +36,17 @@ export function readProtocols({ node, path, document }: Place, report: Report): 
       const place = { ...group, path: childPath(group.path, member.key) };
       const say = (severity: "error" | "warning", message: string) =>
         report(problemAt(document, severity, member.offset, place.path, message));
-      const protocol = readProtocol(member, place, childPath(group.path, member.key).slice(path.length + 1), report);
+      const protocol = readProtocol(
+        member,
+        place,
+        childPath(group.path, member.key).slice(path.length + 1),
+        report,
+      );
       if (!protocol) continue;
-      if (protocols.has(protocol.name)) say("error", `The protocol "${protocol.name}" is enabled twice on this vhost`);
-      else if (!protocol.isDefault || fallback === undefined) protocols.set(protocol.name, protocol);
+      if (protocols.has(protocol.name))
+        say("error", `The protocol "${protocol.name}" is enabled twice on this vhost`);
+      else if (!protocol.isDefault || fallback === undefined)
+        protocols.set(protocol.name, protocol);
       else {
         say("warning", `Only one protocol can be the default; "${fallback}" is it already`);
         protocols.set(protocol.name, { ...protocol, isDefault: false });
@@ -50,11 +57,17 @@ export function readProtocols({ node, path, document }: Place, report: Report): 
   return [...protocols.values()];
 }
 
-function readProtocol(member: Member, place: Place, path: string, report: Report): ProtocolConfig | undefined {
+function readProtocol(
+  member: Member,
+  place: Place,
+  path: string,
+  report: Report,
+): ProtocolConfig | undefined {
   const { document } = place;
   const isEmpty = member.value.kind === "scalar" && member.value.value === null;
   if (member.key === "" || (member.value.kind !== "object" && !isEmpty)) {
-    const message = member.key === "" ? "A protocol needs a name" : "Expected an object of options, {} for none";
+    const message =
+      member.key === "" ? "A protocol needs a name" : "Expected an object of options, {} for none";
     report(problemAt(document, "error", member.value.offset, place.path, message));
     return undefined;
   }
@@ -63,20 +76,38 @@ function readProtocol(member: Member, place: Place, path: string, report: Report
   for (const option of member.value.kind === "object" ? member.value.members : []) {
     const optionPath = childPath(place.path, option.key);
     const value = plainValue(option.value);
-    const inert = Object.hasOwn(inertProtocolKeys, option.key) ? inertProtocolKeys[option.key] : undefined;
+    const inert = Object.hasOwn(inertProtocolKeys, option.key)
+      ? inertProtocolKeys[option.key]
+      : undefined;
     if (option.key === "default") {
       if (value === null) continue;
       isDefault = true;
       if (readFlag(value) !== false) continue;
-      const message = 'Counts by being there, as in lwsws: even "0" makes this protocol the default';
+      const message =
+        'Counts by being there, as in lwsws: even "0" makes this protocol the default';
       report(problemAt(document, "notice", option.offset, optionPath, message));
     } else if (inert) {
       if (value === null || !isMissed(inert, value)) continue;
-      const [severity, end] = inert.isGuard ? (["error", ", and without it this would stand open"] as const) : (["notice", ""] as const);
-      report(problemAt(document, severity, option.offset, optionPath, `"${option.key}" ${inert.says}${end}`));
+      const [severity, end] = inert.isGuard
+        ? (["error", ", and without it this would stand open"] as const)
+        : (["notice", ""] as const);
+      report(
+        problemAt(
+          document,
+          severity,
+          option.offset,
+          optionPath,
+          `"${option.key}" ${inert.says}${end}`,
+        ),
+      );
       // "status" is lwsws's way of having at least one option; its core never reads it.
     } else if (option.key !== "status") options.push(option);
   }
   const object: ObjectNode = { kind: "object", members: options, offset: member.value.offset };
-  return { name: member.key, options: plainValue(object) as Record<string, unknown>, isDefault, path };
+  return {
+    name: member.key,
+    options: plainObject(object),
+    isDefault,
+    path,
+  };
 }

@@ -28,29 +28,30 @@ export const globalShape = object({
   gid: integer({ min: 0, max: MAX_ID })
     .exactOptional()
     .meta({ description: "Numeric group the workers run as; 0 leaves the group as it is." }),
-  username: text()
-    .exactOptional()
-    .meta({ description: "Name of the user the workers run as; a name that does not exist is an error." }),
-  groupname: text()
-    .exactOptional()
-    .meta({ description: "Name of the group the workers run as." }),
+  username: text().exactOptional().meta({
+    description: "Name of the user the workers run as; a name that does not exist is an error.",
+  }),
+  groupname: text().exactOptional().meta({ description: "Name of the group the workers run as." }),
   "count-threads": integer({ min: 1, max: MAX_WORKERS })
     .exactOptional()
     .meta({ description: "Number of worker processes; by default one per processor." }),
   "server-string": convert(check(text(), headerFault), toByteString)
     .exactOptional()
     .meta({ description: "Value of the Server header; without it no such header is sent." }),
-  "plugin-dir": array(path())
-    .default([])
-    .meta({ description: "Directory with protocol plugins. May be given several times and in several files; all count." }),
+  "plugin-dir": array(path()).default([]).meta({
+    description:
+      "Directory with protocol plugins. May be given several times and in several files; all count.",
+  }),
   "timeout-secs": secondsOr(15).meta({
-    description: "Longest wait for a TLS handshake, a request header, a body or a client that does not read; 0 means the default.",
+    description:
+      "Longest wait for a TLS handshake, a request header, a body or a client that does not read; 0 means the default.",
   }),
   "init-ssl": flag().meta({
     description: "Turns TLS on; required before any vhost may have host-ssl keys.",
   }),
   "drain-secs": seconds(0).default(300).meta({
-    description: "How long workers of an old configuration may finish requests and WebSockets after a reload.",
+    description:
+      "How long workers of an old configuration may finish requests and WebSockets after a reload.",
   }),
   "stop-secs": seconds(0).default(5).meta({
     description: "How long requests in flight may take to finish when the server stops.",
@@ -59,10 +60,12 @@ export const globalShape = object({
     description: "A worker that shows no sign of life for this long is killed and replaced.",
   }),
   "ready-secs": seconds(1).default(30).meta({
-    description: "How long new workers may take to become ready before a start or reload is given up.",
+    description:
+      "How long new workers may take to become ready before a start or reload is given up.",
   }),
   "pid-file": path().exactOptional().meta({
-    description: "File that holds the process id of the supervisor while it runs; also the lock against a second start.",
+    description:
+      "File that holds the process id of the supervisor while it runs; also the lock against a second start.",
   }),
   "control-socket": path().exactOptional().meta({
     description: "Unix socket for portico status, reload, reopen and stop.",

@@ -126,15 +126,16 @@ export function check<T>(shape: Shape<T>, fault: (value: T) => string | undefine
   });
 }
 
+/** Says why a value is refused; `path` leads to the part that is to blame. */
+export type Refuse = (message: string, path?: (string | number)[]) => undefined;
+
 /** Turns a value into another; `refuse` says why it cannot and which part is to blame, and the result is dropped. */
-export function convert<A, B>(
-  shape: Shape<A>,
-  into: (value: A, refuse: (message: string, path?: (string | number)[]) => void) => B | undefined,
-) {
+export function convert<A, B>(shape: Shape<A>, into: (value: A, refuse: Refuse) => B | undefined) {
   return shape.transform((value, context): B => {
-    const result = into(value, (message, at = []) =>
-      context.addIssue({ code: "custom", message, path: at }),
-    );
+    const result = into(value, (message, at = []) => {
+      context.addIssue({ code: "custom", message, path: at });
+      return undefined;
+    });
     return result === undefined ? z.NEVER : result;
   });
 }
@@ -144,7 +145,7 @@ export function shown(value: unknown): string {
   if (value === undefined) return "nothing";
   if (Array.isArray(value)) return "an array";
   if (typeof value === "object" && value !== null) return "an object";
-  const json = JSON.stringify(value) ?? String(value);
+  const json = JSON.stringify(value);
   return json.length > MAX_SHOWN ? `${json.slice(0, MAX_SHOWN)}…` : json;
 }
 
@@ -157,7 +158,7 @@ export const record = <V extends z.ZodType>(value: V) => z.record(z.string(), va
 export const string = z.string;
 export const number = z.number;
 export const boolean = z.boolean;
-export const bytes = () => z.instanceof(Uint8Array);
+export const bytes = () => z.custom<Uint8Array>((value) => value instanceof Uint8Array);
 export const oneOf = z.enum;
 export const union = z.union;
 export const literal = z.literal;

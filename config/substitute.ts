@@ -5,7 +5,7 @@ import { placeName, problemAt, type ConfigDocument } from "./document.ts";
 import type { Report } from "./problems.ts";
 import { shown } from "./shape.ts";
 import { suggest } from "./suggest.ts";
-import { childPath, type Node, type ObjectNode, type ScalarNode } from "./tree.ts";
+import { childPath, type Member, type Node, type ScalarNode } from "./tree.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 export type Definition = { readonly value: string; readonly place: string };
@@ -25,48 +25,51 @@ export function substitute(
   report: Report,
 ): ConfigDocument {
   const dataDirectory = environment["PORTICO_DATA_DIR"] || DEFAULT_DATA_DIR;
-  const members: ObjectNode["members"][number][] = [];
-  for (const member of document.root.members) {
-    if (member.key.startsWith("=")) continue;
-    members.push(member);
-  }
-  for (const member of document.root.members) if (member.key.startsWith("=")) define(member);
-  const root = {
-    ...document.root,
-    members: members.map((member) => ({ ...member, value: replace(member.value, member.key) })),
-  };
-  return { ...document, root };
+  for (const member of document.root.members) if (isDefinition(member)) define(member);
+  const rest = document.root.members
+    .filter((member) => !isDefinition(member))
+    .map((member) => replaceMember(member, member.key));
+  return { ...document, root: { ...document.root, members: rest } };
 
-  function define(member: ObjectNode["members"][number]): void {
+  function define(member: Member): void {
     const name = member.key.slice(1);
     const place = placeName(document, member);
     const refuse = (message: string, severity: "error" | "notice" = "error") =>
       report(problemAt(document, severity, member.offset, member.key, message));
-    if (!NAME.test(name)) return refuse("A definition is named by letters, digits and _ after the =");
+    if (!NAME.test(name))
+      return refuse("A definition is named by letters, digits and _ after the =");
     const value = replace(member.value, member.key);
     if (value.kind !== "scalar" || value.value === null)
       return refuse("A definition has a string, a number or a flag as its value");
     const earlier = definitions.get(name);
     const text = String(value.value);
     if (earlier && earlier.value !== text)
-      refuse(`Defined as ${shown(earlier.value)} at ${earlier.place}; from here on it is ${shown(text)}`, "notice");
+      refuse(
+        `Defined as ${shown(earlier.value)} at ${earlier.place}; from here on it is ${shown(text)}`,
+        "notice",
+      );
     definitions.set(name, { value: text, place });
   }
 
   function replace(node: Node, path: string): Node {
     if (node.kind === "array")
-      return { ...node, items: node.items.map((item, index) => replace(item, childPath(path, index))) };
-    if (node.kind === "object")
       return {
         ...node,
-        members: node.members.map((member) => ({
-          ...member,
-          value: replace(member.value, childPath(path, member.key)),
-        })),
+        items: node.items.map((item, index) => replace(item, childPath(path, index))),
       };
+    if (node.kind === "object") {
+      const members = node.members.map((member) =>
+        replaceMember(member, childPath(path, member.key)),
+      );
+      return { ...node, members };
+    }
     return typeof node.value === "string" && /\$\{|_lws_ddir_/.test(node.value)
       ? replaceText(node, node.value, path)
       : node;
+  }
+
+  function replaceMember({ key, offset, value }: Member, path: string): Member {
+    return { key, offset, value: replace(value, path) };
   }
 
   function replaceText(node: ScalarNode, text: string, path: string): ScalarNode {
@@ -83,9 +86,21 @@ export function substitute(
       return whole;
     });
     if (value.length <= MAX_VALUE_LENGTH) return { ...node, value };
-    report(problemAt(document, "error", node.offset, path, `Longer than ${MAX_VALUE_LENGTH} characters once its names are replaced`));
+    report(
+      problemAt(
+        document,
+        "error",
+        node.offset,
+        path,
+        `Longer than ${MAX_VALUE_LENGTH} characters once its names are replaced`,
+      ),
+    );
     return node;
   }
+}
+
+function isDefinition(member: Member): boolean {
+  return member.key.startsWith("=");
 }
 
 const NAME = /^[A-Za-z_]\w*$/;

@@ -11,6 +11,8 @@ export function suggest(word: string, known: readonly string[]): string {
   const plain = word.toLowerCase();
   const folded = known.map((one) => one.toLowerCase());
   const best = closest(plain, folded);
-  const allowed = Math.max(1, Math.floor(Math.min(plain.length, best.length) / 3));
+  // Two swapped letters are two edits; in a very short word that would be any other word.
+  const shorter = Math.min(plain.length, best.length);
+  const allowed = shorter < 4 ? 1 : Math.max(2, Math.floor(shorter / 3));
   return distance(plain, best) <= allowed ? `; did you mean "${known[folded.indexOf(best)]}"?` : "";
 }

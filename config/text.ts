@@ -2,7 +2,14 @@
 // JSON with "#", "//" and "/* */" comments and trailing commas; nothing else is forgiven.
 
 import { createScanner } from "jsonc-parser";
-import { childPath, type ArrayNode, type Member, type Node, type ObjectNode, type Scalar } from "./tree.ts";
+import {
+  childPath,
+  type ArrayNode,
+  type Member,
+  type Node,
+  type ObjectNode,
+  type Scalar,
+} from "./tree.ts";
 
 export type SyntaxFault = { readonly offset: number; readonly message: string };
 
@@ -66,6 +73,10 @@ export function parseText(
   }
   return { tree, faults };
 
+  function is(token: number): boolean {
+    return kind === token;
+  }
+
   function advance(): void {
     lastEnd = scanner.getTokenOffset() + scanner.getTokenLength();
     do {
@@ -77,18 +88,22 @@ export function parseText(
 
   function readValue(path: string, depth: number): Node | undefined {
     const offset = scanner.getTokenOffset();
-    if (kind === OPEN_BRACE || kind === OPEN_BRACKET) {
+    if (is(OPEN_BRACE) || is(OPEN_BRACKET)) {
       if (depth < MAX_DEPTH)
-        return kind === OPEN_BRACE ? readObject(path, depth) : readArray(path, depth);
+        return is(OPEN_BRACE) ? readObject(path, depth) : readArray(path, depth);
       fault(offset, `Nested deeper than ${MAX_DEPTH} levels`);
       abandon();
       return undefined;
     }
-    const value = kind === STRING ? scanner.getTokenValue() : kind === NUMBER ? Number(found()) : KEYWORDS.get(kind);
+    const value = is(STRING)
+      ? scanner.getTokenValue()
+      : is(NUMBER)
+        ? Number(found())
+        : KEYWORDS.get(kind);
     if (value === undefined) {
       fault(offset, `Expected a value, found ${quoted(found())}${openContext()}`);
       // A closing bracket or a comma still means what it says to the container around.
-      if (kind !== CLOSE_BRACE && kind !== CLOSE_BRACKET && kind !== COMMA && kind !== END) advance();
+      if (!is(CLOSE_BRACE) && !is(CLOSE_BRACKET) && !is(COMMA) && !is(END)) advance();
       return undefined;
     }
     advance();
@@ -99,15 +114,18 @@ export function parseText(
     const members: Member[] = [];
     const offset = begin(path, "}");
     while (continues(CLOSE_BRACE)) {
-      if (kind !== STRING) {
-        fault(scanner.getTokenOffset(), `Expected a key in double quotes, found ${quoted(found())}${openContext()}`);
+      if (!is(STRING)) {
+        fault(
+          scanner.getTokenOffset(),
+          `Expected a key in double quotes, found ${quoted(found())}${openContext()}`,
+        );
         advance();
         continue;
       }
       const key = scanner.getTokenValue();
       const keyOffset = scanner.getTokenOffset();
       advance();
-      if (kind === COLON) advance();
+      if (is(COLON)) advance();
       else fault(lastEnd, `Missing ":" after the key ${quoted(key)}${openContext()}`);
       const value = readValue(childPath(path, key), depth + 1);
       if (value) members.push({ key, offset: keyOffset, value });
@@ -121,8 +139,11 @@ export function parseText(
     const items: Node[] = [];
     const offset = begin(path, "]");
     while (continues(CLOSE_BRACKET)) {
-      if (kind === COMMA || kind === COLON) {
-        fault(scanner.getTokenOffset(), `Expected a value, found ${quoted(found())}${openContext()}`);
+      if (is(COMMA) || is(COLON)) {
+        fault(
+          scanner.getTokenOffset(),
+          `Expected a value, found ${quoted(found())}${openContext()}`,
+        );
         advance();
         continue;
       }
@@ -143,34 +164,37 @@ export function parseText(
 
   /** False at the closer, at the end of the file, and at a closer that can only belong to something around. */
   function continues(closer: number): boolean {
-    while (kind === CLOSE_BRACE || kind === CLOSE_BRACKET) {
-      if (kind === closer) return false;
+    while (is(CLOSE_BRACE) || is(CLOSE_BRACKET)) {
+      if (is(closer)) return false;
       fault(scanner.getTokenOffset(), `Found "${found()}"${openContext()}`);
       isLost = true;
       if (open.slice(0, -1).some((one) => one.closer === found())) return false;
       advance();
     }
-    return kind !== END;
+    return !is(END);
   }
 
   function separate(closer: number): void {
-    if (kind === COMMA) advance();
-    else if (kind === STRING || kind === OPEN_BRACE || kind === OPEN_BRACKET || kind === NUMBER || KEYWORDS.has(kind))
+    if (is(COMMA)) advance();
+    else if (is(STRING) || is(OPEN_BRACE) || is(OPEN_BRACKET) || is(NUMBER) || KEYWORDS.has(kind))
       fault(lastEnd, `Missing ","${openContext()}`);
-    else if (kind !== closer && kind !== CLOSE_BRACE && kind !== CLOSE_BRACKET && kind !== END) {
-      fault(scanner.getTokenOffset(), `Expected "," or "${open.at(-1)?.closer}", found ${quoted(found())}${openContext()}`);
+    else if (!is(closer) && !is(CLOSE_BRACE) && !is(CLOSE_BRACKET) && !is(END)) {
+      fault(
+        scanner.getTokenOffset(),
+        `Expected "," or "${open.at(-1)?.closer}", found ${quoted(found())}${openContext()}`,
+      );
       advance();
-      if (kind === COMMA) advance();
+      if (is(COMMA)) advance();
     }
   }
 
   function end(closer: number): void {
-    if (kind === closer) {
+    if (is(closer)) {
       open.pop();
       advance();
       return;
     }
-    if (kind === END && !isLost) {
+    if (is(END) && !isLost) {
       fault(scanner.getTokenOffset(), `The file ends too early${openContext()}`);
       isLost = true;
     }
@@ -182,7 +206,8 @@ export function parseText(
     const innermost = open.at(-1);
     if (!innermost) return "";
     const what = innermost.closer === "]" ? "array" : "object";
-    const name = innermost.path === "" ? `the outermost ${what}` : `the ${what} ${quoted(innermost.path)}`;
+    const name =
+      innermost.path === "" ? `the outermost ${what}` : `the ${what} ${quoted(innermost.path)}`;
     return `: ${name} opened at ${at(innermost.offset)} is still open and "${innermost.closer}" would close it`;
   }
 
@@ -201,8 +226,11 @@ export function parseText(
   }
 
   function found(): string {
-    if (kind === END) return "the end of the file";
-    return text.slice(scanner.getTokenOffset(), scanner.getTokenOffset() + scanner.getTokenLength());
+    if (is(END)) return "the end of the file";
+    return text.slice(
+      scanner.getTokenOffset(),
+      scanner.getTokenOffset() + scanner.getTokenLength(),
+    );
   }
 
   function at(offset: number): string {

@@ -24,6 +24,11 @@ export type Node = ScalarNode | ArrayNode | ObjectNode;
 export function plainValue(node: Node): unknown {
   if (node.kind === "scalar") return node.value;
   if (node.kind === "array") return node.items.map(plainValue);
+  return plainObject(node);
+}
+
+/** The same for an object. */
+export function plainObject(node: ObjectNode): Record<string, unknown> {
   const members = new Map<string, Node[]>();
   for (const member of node.members) {
     const values = members.get(member.key);
@@ -34,7 +39,9 @@ export function plainValue(node: Node): unknown {
   return Object.fromEntries(
     [...members].map(([key, [first, ...more]]) => [
       key,
-      more.length === 0 && first ? plainValue(first) : [first, ...more].map((n) => n && plainValue(n)),
+      more.length === 0 && first
+        ? plainValue(first)
+        : [first, ...more].map((n) => n && plainValue(n)),
     ]),
   );
 }
@@ -45,25 +52,24 @@ export function childPath(path: string, step: string | number): string {
   return path === "" ? step : `${path}.${step}`;
 }
 
-/** What stands at `path`, or else the nearest thing around it. `key` is the offset of its key, where it has one. */
-export function nearest(root: Node, path: string): { node: Node; key?: number } {
-  let found: { node: Node; key?: number } = { node: root };
-  let rest = path;
-  while (rest !== "") {
-    const step = found.node.kind === "array" ? elementAt(found.node, rest) : memberAt(found.node, rest);
+/** What stands at `path`, or else the nearest thing around it; `rest` is the part of the path that is not there. */
+export function nearest(root: Node, path: string): { node: Node; rest: string } {
+  let found: Step = { node: root, rest: path };
+  while (found.rest !== "") {
+    const { node, rest } = found;
+    const step = node.kind === "array" ? elementAt(node, rest) : memberAt(node, rest);
     if (!step) break;
-    found = step.found;
-    rest = step.rest;
+    found = step;
   }
   return found;
 }
 
-type Step = { readonly found: { node: Node; key?: number }; readonly rest: string };
+type Step = { readonly node: Node; readonly rest: string };
 
 function elementAt(node: ArrayNode, path: string): Step | undefined {
   const match = /^(?:\[(\d+)\]|\.?(\d+)(?=[.[]|$))/.exec(path);
   const item = match && node.items[Number(match[1] ?? match[2])];
-  return item ? { found: { node: item }, rest: path.slice(match[0].length) } : undefined;
+  return item ? { node: item, rest: path.slice(match[0].length) } : undefined;
 }
 
 /** Keys may hold dots (header names, protocols called com.example.x), so the longest key that fits is taken. */
@@ -72,10 +78,9 @@ function memberAt(node: Node, path: string): Step | undefined {
   const rest = path.startsWith(".") ? path.slice(1) : path;
   let best: Member | undefined;
   for (const member of node.members) {
-    if (!rest.startsWith(member.key) || !/^(?:[.[]|$)/.test(rest.slice(member.key.length, member.key.length + 1)))
-      continue;
+    const isWhole = /^(?:[.[]|$)/.test(rest.slice(member.key.length, member.key.length + 1));
+    if (!isWhole || !rest.startsWith(member.key)) continue;
     if (!best || member.key.length > best.key.length) best = member;
   }
-  if (!best) return undefined;
-  return { found: { node: best.value, key: best.offset }, rest: rest.slice(best.key.length) };
+  return best && { node: best.value, rest: rest.slice(best.key.length) };
 }

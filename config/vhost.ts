@@ -1,24 +1,43 @@
 // The keys of one virtual host.
 
-import { isIP } from "node:net";
 import type { MountConfig } from "./mount.ts";
 import { headerPairs } from "./pairs.ts";
 import type { ProtocolConfig } from "./protocol.ts";
-import { check, flag, integer, object, path, seconds, secondsOr, setting, text, type Infer } from "./shape.ts";
+import {
+  check,
+  convert,
+  flag,
+  integer,
+  object,
+  path,
+  seconds,
+  secondsOr,
+  setting,
+  text,
+  type Infer,
+} from "./shape.ts";
 
 export type { HeaderPair } from "./pairs.ts";
 
 /** Every key of a vhost that works, but for "mounts" and "ws-protocols"; the description is its manual entry. */
 export const vhostShape = object({
-  name: check(text(), (name) => (/^[^\s\0/]+$/.test(name) ? undefined : "Expected a host name")).default("default").meta({
-    description: "DNS name or IP address that clients ask for (Host, SNI). The first vhost of an address answers for unknown names.",
-  }),
+  name: check(text(), (name) => (/^[^\s\0/]+$/.test(name) ? undefined : "Expected a host name"))
+    .default("default")
+    .meta({
+      description:
+        "DNS name or IP address that clients ask for (Host, SNI). The first vhost of an address answers for unknown names.",
+    }),
   port: integer({ min: -2, max: 65_535 }).exactOptional().meta({
-    description: "TCP port; 0 takes any free one, -1 and -2 listen nowhere. Needed unless unix-socket is on.",
+    description:
+      "TCP port; 0 takes any free one, -1 and -2 listen nowhere. Needed unless unix-socket is on.",
   }),
-  interface: path().exactOptional().meta({
-    description: "Network device or numeric address to listen on, all by default; with unix-socket the path of the socket, or @name.",
-  }),
+  // IPv6 addresses are often written as in URLs.
+  interface: convert(path(), (name) => name.replace(/^\[(.*)\]$/, "$1"))
+    .exactOptional()
+    .meta({
+      description:
+        "Network device or numeric address to listen on, all by default; with unix-socket the path of the socket, or @name.",
+    }),
   "unix-socket": flag().meta({
     description: "Listen on a Unix socket: interface is its path, or @name for one without a file.",
   }),
@@ -32,18 +51,23 @@ export const vhostShape = object({
   sts: flag().meta({
     description: "Send Strict-Transport-Security, so that browsers come back over TLS only.",
   }),
-  "host-ssl-key": path().exactOptional().meta({ description: "Private key, PEM. Needs host-ssl-cert." }),
+  "host-ssl-key": path()
+    .exactOptional()
+    .meta({ description: "Private key, PEM. Needs host-ssl-cert." }),
   "host-ssl-cert": path().exactOptional().meta({
-    description: "Certificate with its chain, PEM; turns TLS on for this vhost. Needs host-ssl-key.",
+    description:
+      "Certificate with its chain, PEM; turns TLS on for this vhost. Needs host-ssl-key.",
   }),
   "host-ssl-ca": path().exactOptional().meta({
-    description: "Certificates of the authorities that client certificates are checked against, PEM.",
+    description:
+      "Certificates of the authorities that client certificates are checked against, PEM.",
   }),
   "access-log": path().exactOptional().meta({
     description: "File for the access log in Combined format; without it nothing is logged.",
   }),
   keepalive_timeout: secondsOr(5).meta({
-    description: "Seconds an idle connection is kept for the next request (also spelled keepalive-timeout); 0 means the default.",
+    description:
+      "Seconds an idle connection is kept for the next request (also spelled keepalive-timeout); 0 means the default.",
   }),
   "drain-secs": seconds(0).exactOptional().meta({
     description: "As global drain-secs, for this vhost.",
@@ -63,10 +87,3 @@ export type VhostConfig = VhostKeys & {
   /** Where it stands: file relative to the configuration directory, and path in that file. For messages only. */
   readonly where: { readonly file: string; readonly path: string };
 };
-
-/** 4 or 6 when the vhost is bound to a numeric address, 0 otherwise. */
-export function addressFamily(vhost: Pick<VhostKeys, "interface" | "unix-socket">): 0 | 4 | 6 {
-  if (vhost.interface === undefined || vhost["unix-socket"]) return 0;
-  const family = isIP(vhost.interface);
-  return family === 4 || family === 6 ? family : 0;
-}

@@ -4,7 +4,12 @@ import { pino, type Logger as PinoLogger } from "pino";
 
 export type Logger = PinoLogger;
 
-export type LoggerOptions = { readonly name: string; readonly level?: string };
+export type LoggerOptions = {
+  readonly name: string;
+  readonly level?: string;
+  /** Takes the lines as JSON instead of stderr. */
+  readonly destination?: { write(line: string): void };
+};
 
 /** Writes to stderr, synchronously: nothing is lost when the process dies. */
 export async function createLogger(options: LoggerOptions): Promise<Logger> {
@@ -12,6 +17,7 @@ export async function createLogger(options: LoggerOptions): Promise<Logger> {
     base: { name: options.name, pid: process.pid },
     level: options.level ?? "info",
   };
+  if (options.destination) return pino(settings, options.destination);
   if (!process.stderr.isTTY) return pino(settings, pino.destination({ dest: 2, sync: true }));
   const { default: pretty } = await import("pino-pretty");
   return pino(

@@ -272,7 +272,7 @@ export class Supervisor {
           if (killed > 0)
             this.#log.warn(
               { pid: worker.pid },
-              `Killed ${killed} CGI process groups that a worker left`,
+              `Killed ${killed} CGI process group${killed === 1 ? "" : "s"} that a worker left`,
             );
         },
       },

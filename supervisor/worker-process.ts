@@ -4,6 +4,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import type { Duplex } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { createChannel, type Channel } from "../ipc/channel.ts";
+import { FrameError } from "../ipc/frame.ts";
 import { toSupervisor, toWorker, type Configuration, type ToSupervisor } from "../ipc/messages.ts";
 import type { Sample, WorkerState } from "../ipc/stats.ts";
 import type { Listener } from "./listeners.ts";
@@ -86,7 +87,9 @@ export class WorkerProcess {
       maxSendBytes: MAX_TO_WORKER_BYTES,
       onEnd: (error) => {
         // A worker that breaks the protocol is not asked again: it faces the network, we may be root.
-        if (error) this.kill(`Broken message: ${error.message}`);
+        // A pipe that breaks otherwise is how a death shows first; the exit tells more.
+        if (error instanceof FrameError) this.kill(`broken message: ${error.message}`);
+        else if (error) this.kill("");
       },
     });
     this.#serve(events);

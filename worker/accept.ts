@@ -1,9 +1,9 @@
-// A connection arrives on an inherited socket: it is counted, named, and handed to TLS or straight to HTTP.
+// A connection arrives on an inherited socket: it is counted, then handed to TLS or straight to HTTP.
 
 import net from "node:net";
 import type { WorkerListener } from "../ipc/messages.ts";
 import type { Counters } from "./counters.ts";
-import type { Connection } from "./http/node-http1.ts";
+import type { Connection } from "./http/connection.ts";
 
 /** Connections the kernel queues while all workers are busy. */
 const BACKLOG = 4096;
@@ -51,8 +51,9 @@ export function describeConnection(socket: net.Socket, listener: WorkerListener)
   };
 }
 
-/** An IPv4 client looks the same on a dual-stack socket; a unix socket has no address. */
+/** An IPv4 client looks the same on an IPv6 socket (RFC 4291 2.5.5.2); a client of a unix socket has no address. */
 function plainAddress(address: string | undefined): string {
-  if (address === undefined) return "";
-  return address.startsWith("::ffff:") ? address.slice("::ffff:".length) : address;
+  if (address === undefined) return "unix:";
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(address);
+  return mapped?.[1] ?? address;
 }

@@ -62,7 +62,9 @@ export function createDrain(
       const limits = site.vhosts.map((vhost) => vhost["drain-secs"] ?? defaultSecs);
       for (const [index, secs] of limits.entries()) {
         const vhost = site.vhosts[index];
-        after(secs * MS_PER_SEC, () => site.upgrader.closeAll(SERVICE_RESTART, "Reloaded", SPREAD_MS, vhost));
+        after(secs * MS_PER_SEC, () =>
+          site.upgrader.closeAll(SERVICE_RESTART, "Reloaded", SPREAD_MS, vhost),
+        );
       }
       after(Math.max(defaultSecs, ...limits) * MS_PER_SEC + SPREAD_MS, empty);
     },

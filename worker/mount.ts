@@ -27,13 +27,17 @@ export type MountContext<O extends Origin = Origin> = {
   readonly refuse: (key: string, message: string) => void;
 };
 
+type Scheme = Origin["scheme"];
+
 /** One kind of mount: one file in worker/mounts/, one line in worker/mounts/table.ts. */
-export interface MountType<S extends Origin["scheme"] = Origin["scheme"]> {
+export interface MountType<S extends Scheme> {
   readonly scheme: S;
   provision(context: MountContext<Extract<Origin, { scheme: S }>>): Mount | Promise<Mount>;
 }
 
+export type AnyMountType = { [S in Scheme]: MountType<S> }[Scheme];
+
 /** Declares a mount type; checks its shape. */
-export function defineMount<S extends Origin["scheme"]>(type: MountType<S>): MountType<S> {
+export function defineMount<S extends Scheme>(type: MountType<S>): MountType<S> {
   return type;
 }

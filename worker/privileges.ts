@@ -3,13 +3,17 @@
 
 import type { WorkerUser } from "../ipc/messages.ts";
 
+/** process.initgroups(3), which the type declarations lack. */
+type WithInitgroups = { initgroups?: (user: string, extraGroup: number) => void };
+
 /** Becomes `user` for good: groups, gid, uid, in this order. Throws when anything of it did not happen. */
 export function dropPrivileges(user: WorkerUser): void {
-  if (!process.setuid || !process.setgid || !process.initgroups || !process.setgroups || !process.getuid)
+  const { initgroups } = process as WithInitgroups;
+  if (!process.setuid || !process.setgid || !initgroups || !process.setgroups || !process.getuid)
     throw new Error("This platform has no users to change to");
   if (process.getuid() === user.uid) return;
   if (user.name === "") process.setgroups([user.gid]);
-  else process.initgroups(user.name, user.gid);
+  else initgroups(user.name, user.gid);
   process.setgid(user.gid);
   process.setuid(user.uid);
   if (process.getuid() !== user.uid || process.getgid?.() !== user.gid)

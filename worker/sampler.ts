@@ -26,7 +26,8 @@ export function createSampler(channel: WorkerChannel, counters: Counters): Sampl
     const since = performance.eventLoopUtilization(now, utilization);
     utilization = now;
     // The timer behind the histogram fires every 20 ms when all is well; only what is above that is lag.
-    const lagMs = delay.count === 0 ? 0 : Math.max(0, delay.percentile(99) / NS_PER_MS - DELAY_RESOLUTION_MS);
+    const lagMs =
+      delay.count === 0 ? 0 : Math.max(0, delay.percentile(99) / NS_PER_MS - DELAY_RESOLUTION_MS);
     delay.reset();
     const { cgiAlive, ...worker } = counters.worker;
     return {

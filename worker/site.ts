@@ -14,11 +14,10 @@ import { createAccessLog } from "./access-log.ts";
 import type { BusClient } from "./bus.ts";
 import type { Counters } from "./counters.ts";
 import { createHttp1Front, type Http1Front } from "./http/node-http1.ts";
-import type { Mount } from "./mount.ts";
 import { mountTypes } from "./mounts/table.ts";
 import { loadPlugins, startProtocols, type LoadedPlugins } from "./plugin-loader.ts";
 import type { ProtocolContext, ProtocolHost } from "./protocol.ts";
-import { buildMountMatcher, createRouter, type SiteVhost } from "./router.ts";
+import { createRouter, createSiteVhost, type LiveMount, type SiteVhost } from "./router.ts";
 import { createTlsFront } from "./tls.ts";
 import { createUpgrader, type Upgrader } from "./upgrade.ts";
 
@@ -61,7 +60,9 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
   const cleanups: (() => void)[] = [];
   const logFiles = new Map<string, AppendFile>();
 
-  const wanted = new Set(config.vhosts.flatMap((vhost) => vhost["ws-protocols"].map(({ name }) => name)));
+  const wanted = new Set(
+    config.vhosts.flatMap((vhost) => vhost["ws-protocols"].map(({ name }) => name)),
+  );
   const plugins = await loadPlugins(config.global["plugin-dir"], wanted);
   for (const { file, message } of plugins.problems)
     problems.push({ vhost: -1, path: "plugin-dir", message: `${file}: ${message}` });
@@ -71,15 +72,28 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
     const refuse = (path: string, message: string): void => {
       problems.push({ vhost: index, path, message });
     };
-    siteVhosts.push(await provisionVhost(vhost, { ...services, plugins, logFiles, cleanups, refuse, port: portOf(index, configuration) }));
+    siteVhosts.push(
+      await provisionVhost(vhost, {
+        ...services,
+        plugins,
+        logFiles,
+        cleanups,
+        refuse,
+        port: portOf(index, configuration),
+      }),
+    );
   }
 
-  const pick = (indexes: readonly number[]): SiteVhost[] => indexes.flatMap((index) => siteVhosts[index] ?? []);
+  const pick = (indexes: readonly number[]): SiteVhost[] =>
+    indexes.flatMap((index) => siteVhosts[index] ?? []);
   const router = createRouter(
     configuration.listeners.map((listener) => ({
       listener: listener.address,
       vhosts: pick(listener.vhosts),
-      overrides: listener.overrides.map(({ address, vhosts }) => ({ address, vhosts: pick(vhosts) })),
+      overrides: listener.overrides.map(({ address, vhosts }) => ({
+        address,
+        vhosts: pick(vhosts),
+      })),
     })),
   );
   const upgrader = createUpgrader({ worker: configuration.worker, counters, log });
@@ -131,10 +145,15 @@ async function provisionVhost(vhost: VhostConfig, services: VhostServices): Prom
   const { counters, log, refuse, cleanups } = services;
   const key = vhostKey(vhost);
   const secure = vhost["host-ssl-cert"] !== undefined;
-  const protocols = startProtocols(vhost, services.plugins, (name) => protocolContext(name, vhost, services), refuse);
+  const protocols = startProtocols(
+    vhost,
+    services.plugins,
+    (name) => protocolContext(name, vhost, services),
+    refuse,
+  );
   cleanups.push(() => stopProtocols(protocols, log));
 
-  const mounts: { config: VhostConfig["mounts"][number]; mount: Mount }[] = [];
+  const mounts: LiveMount[] = [];
   for (const config of vhost.mounts) {
     const type = mountTypes.find((candidate) => candidate.scheme === config.origin.scheme);
     if (!type) {
@@ -153,15 +172,15 @@ async function provisionVhost(vhost: VhostConfig, services: VhostServices): Prom
     mounts.push({ config, mount });
     cleanups.push(() => mount.stop?.());
   }
-  return {
+  return createSiteVhost({
     config: vhost,
     key,
     secure,
     counters: counters.vhost(key),
     accessLog: openAccessLog(vhost, services),
-    match: buildMountMatcher(vhost, mounts),
     protocols,
-  };
+    mounts,
+  });
 }
 
 function openAccessLog(vhost: VhostConfig, services: VhostServices): SiteVhost["accessLog"] {
@@ -173,7 +192,10 @@ function openAccessLog(vhost: VhostConfig, services: VhostServices): SiteVhost["
     services.logFiles.set(path, file);
     return createAccessLog(file);
   } catch (error) {
-    services.refuse("access-log", `Cannot open "${path}": ${(error as NodeJS.ErrnoException).code}`);
+    services.refuse(
+      "access-log",
+      `Cannot open "${path}": ${(error as NodeJS.ErrnoException).code}`,
+    );
     return undefined;
   }
 }
@@ -192,7 +214,11 @@ async function reopenAll(logFiles: ReadonlyMap<string, AppendFile>): Promise<str
   return results.flat();
 }
 
-function protocolContext(name: string, vhost: VhostConfig, services: VhostServices): ProtocolContext {
+function protocolContext(
+  name: string,
+  vhost: VhostConfig,
+  services: VhostServices,
+): ProtocolContext {
   const { configuration, log, cleanups } = services;
   return {
     vhost: { name: vhost.name, port: services.port, secure: vhost["host-ssl-cert"] !== undefined },
@@ -222,7 +248,9 @@ function stopProtocols(protocols: ReadonlyMap<string, ProtocolHost>, log: Logger
 
 function portOf(vhost: number, { listeners }: Configuration): number {
   const own = listeners.find((listener) =>
-    [listener.vhosts, ...listener.overrides.map((override) => override.vhosts)].some((list) => list.includes(vhost)),
+    [listener.vhosts, ...listener.overrides.map((override) => override.vhosts)].some((list) =>
+      list.includes(vhost),
+    ),
   );
   return own?.port ?? 0;
 }
@@ -233,7 +261,8 @@ function connectionHandler(
   front: Http1Front,
   refuse: (vhost: number, key: string, message: string) => void,
 ): (socket: net.Socket) => void {
-  const adopt = (socket: net.Socket): void => front.adopt(socket, describeConnection(socket, listener));
+  const adopt = (socket: net.Socket): void =>
+    front.adopt(socket, describeConnection(socket, listener));
   if (!listener.secure) return adopt;
   const { configuration, log } = services;
   const tls = createTlsFront({

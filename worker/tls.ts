@@ -38,11 +38,19 @@ export function createTlsFront(options: TlsOptions): TlsFront | undefined {
     const vhost = config.vhosts[index];
     if (!secret || !vhost) continue;
     try {
-      const context = tls.createSecureContext({ cert: Buffer.from(secret.cert), key: Buffer.from(secret.key), minVersion: "TLSv1.2" });
+      const context = tls.createSecureContext({
+        cert: Buffer.from(secret.cert),
+        key: Buffer.from(secret.key),
+        minVersion: "TLSv1.2",
+      });
       first ??= secret;
       if (!contexts.has(vhost.name.toLowerCase())) contexts.set(vhost.name.toLowerCase(), context);
     } catch (error) {
-      options.refuse(index, "host-ssl-cert", `Certificate and key do not fit: ${(error as Error).message}`);
+      options.refuse(
+        index,
+        "host-ssl-cert",
+        `Certificate and key do not fit: ${(error as Error).message}`,
+      );
     }
   }
   if (!first) return undefined;

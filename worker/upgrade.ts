@@ -5,11 +5,11 @@ import assert from "node:assert/strict";
 import type { IncomingMessage } from "node:http";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { WebSocketServer, type WebSocket } from "ws";
+import { WebSocketServer, type ServerOptions, type WebSocket } from "ws";
 import type { HeaderPair, VhostConfig } from "../config/vhost.ts";
-import type { VhostCounters } from "../ipc/stats.ts";
 import type { Logger } from "../log/logger.ts";
 import type { Counters } from "./counters.ts";
+import type { UpgradeRequest } from "./http/upgrade-request.ts";
 import { WebSocketPeer, type ByteMeter, type Patience } from "./peer.ts";
 import type { ProtocolHost } from "./protocol.ts";
 
@@ -19,8 +19,8 @@ const DEFAULT_MESSAGE_BYTES = 1024 * 1024;
 const MAX_FRAGMENTS = 1024;
 /** Pieces the network may cut one unfinished frame into; 1 MiB in segments of 128 bytes. */
 const MAX_BUFFERED_CHUNKS = 8 * 1024;
-/** Wait for the other half of a closing handshake, ms. */
-const CLOSE_TIMEOUT_MS = 5_000;
+/** Wait for the other half of a closing handshake. */
+const CLOSE_MS = 5_000;
 /** lwsws's policy: a ping after 40 s of silence, the end at 50 s. */
 const IDLE_MS = 40_000;
 const ANSWER_MS = 10_000;
@@ -33,21 +33,13 @@ const WEBSOCKET_VERSION = "13";
 const HANDSHAKE_KEY = /^[+/0-9A-Za-z]{22}==$/;
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
-/** A request to leave HTTP, as the HTTP/1.1 front hands it over. */
-export type UpgradeRequest = {
-  readonly request: IncomingMessage;
-  readonly socket: Duplex;
-  readonly head: Buffer;
-  readonly connection: { readonly remoteAddress: string };
-  readonly vhost: {
-    readonly config: VhostConfig;
-    readonly protocols: ReadonlyMap<string, ProtocolHost>;
-    readonly counters: VhostCounters;
-  };
-  readonly target: string;
-  reject(status: number, message: string, headers?: readonly HeaderPair[]): void;
-  /** Counts and logs the request as switched. */
-  accepted(): void;
+/** What is needed of a request to leave HTTP. */
+export type Upgrade = Pick<
+  UpgradeRequest,
+  "request" | "socket" | "head" | "target" | "reject" | "accepted"
+> & {
+  readonly connection: Pick<UpgradeRequest["connection"], "remoteAddress">;
+  readonly vhost: Pick<UpgradeRequest["vhost"], "config" | "protocols" | "counters">;
 };
 
 export type UpgraderOptions = {
@@ -58,12 +50,14 @@ export type UpgraderOptions = {
   readonly idleMs?: number;
   /** Time to answer it; default 10 s. */
   readonly answerMs?: number;
+  /** Time for the other half of a closing handshake; default 5 s. */
+  readonly closeMs?: number;
 };
 
 export interface Upgrader {
   /** WebSockets open now. */
   readonly open: number;
-  handle(upgrade: UpgradeRequest): void;
+  handle(upgrade: Upgrade): void;
   /** Closes every WebSocket, evenly over `spreadMs`, and takes no more; with `vhost` only that one's. */
   closeAll(code: number, reason: string, spreadMs: number, vhost?: VhostConfig): void;
   /** Cuts what is left and ends all timers. */
@@ -106,7 +100,7 @@ export function createUpgrader(options: UpgraderOptions): Upgrader {
   sweep.unref();
 
   function admit(
-    upgrade: UpgradeRequest,
+    upgrade: Upgrade,
     endpoint: Endpoint,
     socket: WebSocket,
     counted: ByteMeter,
@@ -149,7 +143,10 @@ export function createUpgrader(options: UpgraderOptions): Upgrader {
     let endpoint = endpoints.get(host);
     if (!endpoint) {
       const log = options.log.child({ vhost: vhost.name, protocol: host.definition.name });
-      endpoints.set(host, (endpoint = { host, server: createServer(host), log }));
+      endpoints.set(
+        host,
+        (endpoint = { host, server: createServer(host, options.closeMs ?? CLOSE_MS), log }),
+      );
     }
     return endpoint;
   }
@@ -193,18 +190,19 @@ export function createUpgrader(options: UpgraderOptions): Upgrader {
   };
 }
 
-function createServer(host: ProtocolHost): WebSocketServer {
+function createServer(host: ProtocolHost, closeMs: number): WebSocketServer {
   const { name, maxMessageBytes } = host.definition;
-  return new WebSocketServer({
+  const settings: ServerOptions & { closeTimeout: number } = {
     noServer: true,
     clientTracking: false,
     perMessageDeflate: false,
     maxPayload: maxMessageBytes ?? DEFAULT_MESSAGE_BYTES,
     maxFragments: MAX_FRAGMENTS,
     maxBufferedChunks: MAX_BUFFERED_CHUNKS,
-    closeTimeout: CLOSE_TIMEOUT_MS,
+    closeTimeout: closeMs,
     handleProtocols: () => name,
-  });
+  };
+  return new WebSocketServer(settings);
 }
 
 /** What is wrong with the opening handshake (RFC 6455 4.2.1), if anything. */
@@ -216,7 +214,7 @@ function refusalOf(request: IncomingMessage): Refusal | undefined {
     return { status: 400, message: "A WebSocket opens with HTTP/1.1" };
   if (headers.upgrade?.toLowerCase() !== "websocket")
     return { status: 400, message: "The only upgrade here is to websocket" };
-  // Body bytes would be taken for the first frames.
+  // RFC 6455 knows no body here; whoever sends one hopes that two readers disagree about where it ends.
   if (headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) !== 0)
     return { status: 400, message: "A WebSocket opens without a body" };
   if (headers["sec-websocket-version"] !== WEBSOCKET_VERSION)

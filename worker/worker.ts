@@ -22,7 +22,10 @@ const EXIT_FATAL = 70;
 
 /** Runs a worker on the channel it inherited. Never returns; the process exits by itself. */
 export async function runWorker(): Promise<void> {
-  const log = await createLogger({ name: "worker", level: process.env["PORTICO_LOG_LEVEL"] ?? "info" });
+  const log = await createLogger({
+    name: "worker",
+    level: process.env["PORTICO_LOG_LEVEL"] ?? "info",
+  });
   const counters = createCounters();
   let end: (error: Error | undefined) => void = () => process.exit(0);
   const channel: WorkerChannel = createChannel({
@@ -74,12 +77,14 @@ function createWorker(channel: WorkerChannel, counters: Counters, log: Logger): 
   channel.serve({
     configure(configuration) {
       stopMs = configuration.config.global["stop-secs"] * MS_PER_SEC;
-      void provision(configuration, { channel, counters, log, bus, boardListeners }).then((built) => {
-        if (!built) return;
-        site = built;
-        drain = createDrain(site, configuration.config, counters, exit);
-        channel.send("ready", {});
-      });
+      void provision(configuration, { channel, counters, log, bus, boardListeners }).then(
+        (built) => {
+          if (!built) return;
+          site = built;
+          drain = createDrain(site, configuration.config, counters, exit);
+          channel.send("ready", {});
+        },
+      );
     },
     open: () => void listenAll(site, channel),
     drain: () => (drain ? drain.drain() : exit()),
@@ -130,7 +135,8 @@ async function provision(
         if (boardListeners.size === 0) channel.send("watch", { on: true });
         boardListeners.add(listener);
         return () => {
-          if (boardListeners.delete(listener) && boardListeners.size === 0) channel.send("watch", { on: false });
+          if (boardListeners.delete(listener) && boardListeners.size === 0)
+            channel.send("watch", { on: false });
         };
       },
     });
@@ -138,7 +144,13 @@ async function provision(
     const problems =
       error instanceof ProvisionError
         ? [...error.problems]
-        : [{ vhost: -1, path: "", message: error instanceof Error ? error.message : String(error) }];
+        : [
+            {
+              vhost: -1,
+              path: "",
+              message: error instanceof Error ? error.message : String(error),
+            },
+          ];
     channel.send("rejected", { problems });
     return undefined;
   }
@@ -162,7 +174,11 @@ async function listenAll(site: Site | undefined, channel: WorkerChannel): Promis
 }
 
 /** Everything written, everything counted, then the end of the process. */
-async function finish(site: Site | undefined, sampler: Sampler, channel: WorkerChannel): Promise<void> {
+async function finish(
+  site: Site | undefined,
+  sampler: Sampler,
+  channel: WorkerChannel,
+): Promise<void> {
   await site?.stop();
   sampler.finish();
   channel.end(() => process.exit());

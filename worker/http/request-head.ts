@@ -13,8 +13,8 @@ export const MAX_TARGET_BYTES = 8 * 1024;
 
 /** What Node's parser found. `rawHeaders` alternates names and values. */
 export type RawHead = {
-  readonly method: string;
-  readonly url: ByteString;
+  readonly method?: string | undefined;
+  readonly url?: ByteString | undefined;
   readonly httpVersion: string;
   readonly rawHeaders: readonly string[];
 };
@@ -34,24 +34,36 @@ export type RequestHead = {
 /** Path and target of `OPTIONS *`, which means the server as a whole. */
 export const WHOLE_SERVER = "*";
 
+/** Stands in for a head that was refused. */
+export const EMPTY_HEAD: RequestHead = {
+  method: "",
+  target: "/",
+  path: "/",
+  query: undefined,
+  version: "1.1",
+  authority: undefined,
+  bodyBytes: 0,
+  expectsContinue: false,
+};
+
 /** Digits without a sign, a leading zero or a value that numbers cannot hold. */
 const LENGTH = /^(?:0|[1-9]\d{0,14})$/;
 
 /** Checks a head; a refusal comes back as the HttpError to answer with. */
 export function readHead(raw: RawHead): RequestHead | HttpError {
-  const { httpVersion: version, method, rawHeaders } = raw;
+  const { httpVersion: version, method = "", url = "", rawHeaders } = raw;
   if (version !== "1.0" && version !== "1.1")
     return new HttpError(505, "This server speaks HTTP/1.0 and HTTP/1.1");
   if (rawHeaders.length > 2 * MAX_FIELDS)
     return new HttpError(431, `The request has more than ${MAX_FIELDS} header fields`);
-  if (raw.url.length > MAX_TARGET_BYTES) return new HttpError(414, "The request target is too long");
+  if (url.length > MAX_TARGET_BYTES) return new HttpError(414, "The request target is too long");
 
   const found = collect(rawHeaders);
   const bodyBytes = readFraming(version, found);
   if (bodyBytes instanceof HttpError) return bodyBytes;
   const sent = readHost(version, found.hosts);
   if (sent instanceof HttpError) return sent;
-  const target = readTarget(method, raw.url);
+  const target = readTarget(method, url);
   if (!target) return new HttpError(400, "The request target is malformed");
   const authority = target.authority === undefined ? sent : parseAuthority(target.authority);
   if (target.authority !== undefined && !authority)
@@ -60,7 +72,16 @@ export function readHead(raw: RawHead): RequestHead | HttpError {
   if (expectsContinue instanceof HttpError) return expectsContinue;
 
   const { path, query } = target;
-  return { method, target: target.target, path, query, version, authority, bodyBytes, expectsContinue };
+  return {
+    method,
+    target: target.target,
+    path,
+    query,
+    version,
+    authority,
+    bodyBytes,
+    expectsContinue,
+  };
 }
 
 /** Names and values as pairs. */

@@ -1,5 +1,8 @@
 // Every mount type there is. A new one adds one line.
 
-import type { MountType } from "../mount.ts";
+import type { AnyMountType } from "../mount.ts";
+import { callback } from "./callback.ts";
+import { file } from "./file.ts";
+import { redirect } from "./redirect.ts";
 
-export const mountTypes: readonly MountType[] = [];
+export const mountTypes: readonly AnyMountType[] = [file, redirect, callback];

@@ -102,8 +102,7 @@ export class CgiAnswer {
   }
 
   #sendHead(head: CgiHead): void {
-    if (head.status === 204 || head.status === 304)
-      this.#exchange.send(head.status, head.headers);
+    if (head.status === 204 || head.status === 304) this.#exchange.send(head.status, head.headers);
     else this.#stream(head).end(); // HEAD: the headers of a body that nobody has measured.
   }
 

@@ -1,6 +1,7 @@
 // Starts one program with three pipes in a process group of its own, and nothing else of this process.
 // The only file that knows how: everything above it sees Child.
 
+import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { isUtf8 } from "node:buffer";
 import { once } from "node:events";
@@ -42,7 +43,8 @@ export async function startChild(
     child.once("exit", (code, signal) => resolve({ code, signal }));
   });
   await once(child, "spawn");
-  const pid = child.pid as number;
+  const { pid } = child;
+  assert(pid !== undefined, "A child that has spawned has a pid");
   return {
     pid,
     stdin: child.stdin,

@@ -42,7 +42,8 @@ export function createEnvironment(
     variables.set("QUERY_STRING", exchange.query ?? "");
     variables.set("SERVER_PROTOCOL", `HTTP/${exchange.version}`);
     variables.set("SERVER_NAME", exchange.host);
-    variables.set("SERVER_PORT", String(exchange.localPort));
+    // A Unix socket has no port: then it is what the scheme implies, as for clients of a proxy in front.
+    variables.set("SERVER_PORT", String(exchange.localPort || (exchange.secure ? 443 : 80)));
     variables.set("REMOTE_ADDR", exchange.remoteAddress);
     variables.set("REMOTE_PORT", String(exchange.remotePort));
     if (exchange.secure) variables.set("HTTPS", "on");
@@ -85,10 +86,7 @@ function addHeaders(variables: Map<string, ByteString>, exchange: Exchange): voi
   if (exchange.authority !== undefined) variables.set("HTTP_HOST", exchange.authority);
   for (const name of new Set(exchange.fields.map(([sent]) => sent.toLowerCase()))) {
     if (!UNAMBIGUOUS.test(name) || HIDDEN.has(name) || name.startsWith("proxy-")) continue;
-    variables.set(
-      `HTTP_${name.toUpperCase().replaceAll("-", "_")}`,
-      exchange.header(name) ?? "",
-    );
+    variables.set(`HTTP_${name.toUpperCase().replaceAll("-", "_")}`, exchange.header(name) ?? "");
   }
 }
 

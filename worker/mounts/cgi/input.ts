@@ -17,14 +17,12 @@ export interface Input extends AsyncDisposable {
 
 type Limits = Pick<CgiLimits, "spoolMemoryBytes" | "spoolBytes" | "spoolTotalBytes">;
 
-/** Takes request bodies for one mount. `touch` hears of every piece. */
-export function createInputTaker(
-  limits: Limits,
-): (exchange: Exchange, touch: () => void) => Promise<Input> {
+/** Takes request bodies for one mount. */
+export function createInputTaker(limits: Limits): (exchange: Exchange) => Promise<Input> {
   const disk = { bytes: 0 };
-  return async (exchange, touch) => {
+  return async (exchange) => {
     const { bodyBytes } = exchange;
-    if (bodyBytes === undefined) return await new Spool(limits, disk).take(exchange.body, touch);
+    if (bodyBytes === undefined) return await new Spool(limits, disk).take(exchange.body);
     return {
       bytes: bodyBytes,
       stream: bodyBytes === 0 ? undefined : exchange.body,
@@ -47,16 +45,16 @@ class Spool {
     this.#disk = disk;
   }
 
-  async take(body: Readable, touch: () => void): Promise<Input> {
+  async take(body: Readable): Promise<Input> {
     try {
       // A body destroyed by the loop would take the connection with it, and the refusal could not be sent.
-      for await (const chunk of body.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-        touch();
+      for await (const chunk of body.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>)
         await this.#add(chunk);
-      }
     } catch (error) {
       await this.#close();
-      throw error;
+      throw body.destroyed
+        ? new HttpError(400, "The request body broke off", { cause: error })
+        : error;
     }
     const stream = this.#open();
     return {

@@ -37,7 +37,11 @@ export class CgiHeadReader {
     let start = 0;
     for (let end = bytes.indexOf(LF); end !== -1; end = bytes.indexOf(LF, start)) {
       this.#count(end + 1 - start);
-      const line = bytes.toString("latin1", start, bytes[end - 1] === CR && end > start ? end - 1 : end);
+      const line = bytes.toString(
+        "latin1",
+        start,
+        bytes[end - 1] === CR && end > start ? end - 1 : end,
+      );
       start = end + 1;
       if (line === "") return { head: assemble(this.#fields), rest: bytes.subarray(start) };
       if (this.#fields.length === MAX_HEAD_FIELDS)
@@ -70,7 +74,8 @@ function parseField(line: string): HeaderPair {
   // Also refuses folded lines (RFC 9112 5.2) and a space before the colon (5.1): both start other fields elsewhere.
   if (!TOKEN.test(name)) throw new CgiOutputError(`Not a header field: ${quote(line)}`);
   const value = line.slice(colon + 1).replace(/^[ \t]+|[ \t]+$/g, "");
-  if (BAD_VALUE_BYTE.test(value)) throw new CgiOutputError(`Control byte in header field "${name}"`);
+  if (BAD_VALUE_BYTE.test(value))
+    throw new CgiOutputError(`Control byte in header field "${name}"`);
   return [name, value];
 }
 
@@ -87,7 +92,12 @@ const OURS: ReadonlySet<string> = new Set([
 ]);
 
 /** RFC 3875 6.3: not more than one of each. */
-const SINGLE: ReadonlySet<string> = new Set(["content-length", "content-type", "location", "status"]);
+const SINGLE: ReadonlySet<string> = new Set([
+  "content-length",
+  "content-type",
+  "location",
+  "status",
+]);
 
 function assemble(fields: readonly HeaderPair[]): CgiHead {
   if (fields.length === 0) throw new CgiOutputError("No header field at all");
@@ -135,5 +145,7 @@ function readLength(length: string | undefined): number | undefined {
 const QUOTED_CHARACTERS = 60;
 
 function quote(text: string): string {
-  return JSON.stringify(text.length > QUOTED_CHARACTERS ? `${text.slice(0, QUOTED_CHARACTERS)}…` : text);
+  return JSON.stringify(
+    text.length > QUOTED_CHARACTERS ? `${text.slice(0, QUOTED_CHARACTERS)}…` : text,
+  );
 }

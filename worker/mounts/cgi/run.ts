@@ -1,17 +1,15 @@
-// One program at work for one exchange: bytes in, bytes out, clocks, and an end that leaves no process and no pipe behind.
+// One program at work for one exchange: bytes in, bytes out, a clock, and an end that leaves no process and no pipe.
+// What a program started and let go of (no pipe of ours, alive after it) is not ours to end, unless the client or the clock ended it.
 
-import { once } from "node:events";
 import type { Readable } from "node:stream";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "../../../log/logger.ts";
 import type { CgiCounters } from "../../counters.ts";
 import { HttpError, type Exchange } from "../../http/exchange.ts";
 import { CgiAnswer } from "./answer.ts";
-import type { Child, Exit } from "./child.ts";
+import type { Child } from "./child.ts";
 import { IdleClock } from "./idle-clock.ts";
 import type { Input } from "./input.ts";
 import type { CgiLimits } from "./limits.ts";
-import { CgiOutputError } from "./response-head.ts";
 import { logStderr } from "./stderr-log.ts";
 
 export type RunContext = {
@@ -32,41 +30,167 @@ export class CgiRun {
   readonly #answer: CgiAnswer;
   readonly #clock: IdleClock;
   #inputState: "flowing" | "done";
-  #ending: NodeJS.Timeout | undefined;
+  /** Set once the program was told to end: SIGKILL follows. */
+  #lastResort: NodeJS.Timeout | undefined;
 
   constructor(child: Child, context: RunContext) {
     this.#child = child;
     this.#context = context;
     this.#inputState = context.input.stream ? "flowing" : "done";
-    this.#answer = new CgiAnswer(context.exchange, context.gone, (message) => context.log.warn(message));
-    this.#clock = new IdleClock(context.idleMs, () => this.#limitMs(), () => this.#idle());
+    this.#answer = new CgiAnswer(context.exchange, context.gone, (text) => context.log.warn(text));
+    this.#clock = new IdleClock(
+      context.idleMs,
+      () => this.#limitMs(),
+      () => this.#expire(),
+    );
   }
 
   /** Resolves when the program has ended and its pipes are closed. */
   async finish(): Promise<void> {
     const { gone, limits, log } = this.#context;
     const { stdout, stderr, exited } = this.#child;
-    const closed = [stdout, stderr].map(closing);
+    const closed = Promise.all([closing(stdout), closing(stderr)]);
     const leave = (): void => this.#leave();
     gone.addEventListener("abort", leave);
     if (gone.aborted) leave();
     logStderr(stderr, limits, (line) => log.warn(line));
     this.#feed();
+    await this.#relay();
+    const exit = await exited;
+    if (exit.code !== 0 && this.#lastResort === undefined) log.warn(exit, "CGI program failed");
+    await closed;
+    gone.removeEventListener("abort", leave);
+    this.#clock.stop();
+    if (!this.#child.kill(0)) clearTimeout(this.#lastResort);
+  }
+
+  /** Ends it now: the mount stops. */
+  stop(): void {
+    this.#answer.refuse(new HttpError(503, "The server is stopping"));
+    clearTimeout(this.#lastResort);
+    this.#destroy();
+  }
+
+  #feed(): void {
+    const { stdin } = this.#child;
+    const { stream } = this.#context.input;
+    const touch = (): void => this.#clock.touch();
+    stdin.on("error", () => {}); // EPIPE: no program has to read its input.
+    if (!stream) {
+      stdin.end();
+      return;
+    }
+    stdin.on("drain", touch);
+    stream.on("data", touch);
+    stream.on("error", () => {}); // A client that goes is told of by `gone`.
+    stream.once("end", () => {
+      this.#inputState = "done";
+      touch();
+    });
+    stream.pipe(stdin);
+  }
+
+  async #relay(): Promise<void> {
+    const { stdout, exited } = this.#child;
+    stdout.on("error", () => {});
     try {
-      await this.#relay();
-      const exit = await exited;
-      if (exit.code !== 0 && this.#ending === undefined) log.warn(exit, "CGI program failed");
-      await Promise.all(closed);
-    } finally {
-      gone.removeEventListener("abort", leave);
-      this.#clock.stop();
-      if (!this.#child.kill(0)) clearTimeout(this.#ending);
+      // Read to the end whatever the answer has become: a full pipe would stop the program.
+      const output: AsyncIterable<Buffer> = stdout.iterator({ destroyOnReturn: false });
+      for await (const chunk of output) await this.#take(chunk);
+    } catch {
+      // The pipe was destroyed, by #destroy alone: the answer is over.
+    }
+    if (this.#answer.isOver) return;
+    this.#clock.touch();
+    // The end of the output looks the same whether the program was done or was killed: its exit tells.
+    const exit = await within(exited, this.#context.limits.exitGraceMs);
+    try {
+      this.#answer.end(exit);
+    } catch (error) {
+      this.#fail(error);
     }
   }
 
-  /** Ends the program and all it started, without asking. */
-  kill(): void {
-    this.#child.kill("SIGKILL");
-    this.#closePipes();
+  async #take(chunk: Buffer): Promise<void> {
+    // What comes behind a complete answer buys no more time.
+    if (!this.#answer.isOver) this.#clock.touch();
+    try {
+      await this.#answer.take(chunk);
+    } catch (error) {
+      this.#fail(error);
+    }
+    if (!this.#answer.isOver) this.#clock.touch();
   }
-  ...
+
+  get #waitsForClient(): boolean {
+    if (this.#answer.isOver) return false;
+    const { stdin } = this.#child;
+    const waitsForBody =
+      this.#inputState === "flowing" && !stdin.writableNeedDrain && !stdin.destroyed;
+    return waitsForBody || this.#answer.waitsForClient;
+  }
+
+  /** "cgi-timeout" is the program's; a slow client is given at least as long as any other client. */
+  #limitMs(): number {
+    const { idleMs, limits } = this.#context;
+    return this.#waitsForClient ? Math.max(idleMs, limits.clientStallMs) : idleMs;
+  }
+
+  #expire(): void {
+    const { counters, idleMs, log } = this.#context;
+    if (this.#waitsForClient) {
+      log.info("The client neither sent nor took a byte: cut");
+      this.#answer.refuse(new HttpError(408, "The request stalled"));
+    } else {
+      counters.cgiTimedOut += 1;
+      log.warn(`CGI program moved no byte for ${idleMs / 1000} s: ended`);
+      this.#answer.refuse(new HttpError(504, "The program did not answer in time"));
+    }
+    this.#end();
+  }
+
+  #fail(error: unknown): void {
+    const { counters, log } = this.#context;
+    counters.cgiFailed += 1;
+    log.warn(`CGI program failed: ${error instanceof Error ? error.message : String(error)}`);
+    // The message may quote output, such as source text: for the log only.
+    this.#answer.refuse(new HttpError(502, "The program gave no valid answer", { cause: error }));
+    this.#end();
+  }
+
+  #leave(): void {
+    this.#answer.leave();
+    this.#end();
+  }
+
+  #end(): void {
+    if (this.#lastResort !== undefined) return;
+    this.#child.kill("SIGTERM");
+    this.#lastResort = setTimeout(() => this.#destroy(), this.#context.limits.killGraceMs);
+  }
+
+  #destroy(): void {
+    this.#child.kill("SIGKILL");
+    // What has left the process group may hold our pipes for ever.
+    for (const stream of [this.#child.stdin, this.#child.stdout, this.#child.stderr])
+      stream.destroy();
+  }
+}
+
+async function closing(stream: Readable): Promise<void> {
+  if (stream.closed) return;
+  await new Promise<void>((resolve) => {
+    stream.once("close", resolve);
+  });
+}
+
+/** The result, or undefined when it takes longer. */
+async function within<T>(result: Promise<T>, ms: number): Promise<T | undefined> {
+  const { promise: late, resolve } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(resolve, ms, undefined);
+  try {
+    return await Promise.race([result, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

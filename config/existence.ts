@@ -1,0 +1,119 @@
+// What the configuration names must be on the disk: looked up in one pass before anything is started.
+
+import { constants } from "node:fs";
+import { access, stat } from "node:fs/promises";
+import { dirname } from "node:path";
+import type { Draft } from "./decode.ts";
+import { problemAt } from "./document.ts";
+import { errorCode } from "./files.ts";
+import type { Report } from "./problems.ts";
+import type { PlaceOf } from "./rules.ts";
+
+type Expectation = "directory" | "program" | "readable file" | "file in a directory";
+type Lookup = {
+  readonly what: string;
+  readonly path: string;
+  readonly expected: Expectation;
+  readonly refuse: (message: string) => void;
+};
+
+/** A thousand vhosts must not queue ten thousand calls on the thread pool at once. */
+const MAX_LOOKUPS_AT_ONCE = 16;
+
+/** Reports docroots, programs, plugin directories, certificates and the like that are not there. */
+export async function checkExistence(
+  draft: Draft,
+  placeOf: PlaceOf,
+  report: Report,
+): Promise<void> {
+  const known = new Map<string, Promise<string | undefined>>();
+  const waiting = lookups(draft, placeOf, report).values();
+  const work = async () => {
+    for (const { what, path, expected, refuse } of waiting) {
+      const key = `${expected} ${path}`;
+      const answer = known.get(key) ?? lookUp(path, expected);
+      known.set(key, answer);
+      const fault = await answer;
+      if (fault !== undefined) refuse(`${what} ${JSON.stringify(path)} ${fault}`);
+    }
+  };
+  // All workers draw from one iterator, so each lookup is done by exactly one of them.
+  await Promise.all(Array.from({ length: MAX_LOOKUPS_AT_ONCE }, work));
+}
+
+function lookups(draft: Draft, placeOf: PlaceOf, report: Report): Lookup[] {
+  const all: Lookup[] = [];
+  const want = (
+    where: { file: string; path: string },
+    key: string,
+    expected: Expectation,
+    what: string,
+    path: string | undefined,
+  ) => {
+    if (path === undefined) return;
+    all.push({
+      what,
+      path,
+      expected,
+      refuse: (message) => report(placeOf(where, key, "error", message)),
+    });
+  };
+  const { global, pluginDirs } = draft;
+  for (const [index, path] of (global?.["plugin-dir"] ?? []).entries()) {
+    const place = pluginDirs[index];
+    if (!place) continue;
+    const refuse = (message: string) =>
+      report(problemAt(place.document, "error", place.node.offset, place.path, message));
+    all.push({ what: "The plugin directory", path, expected: "directory", refuse });
+  }
+  const inGlobal = { file: "", path: "global" };
+  want(
+    inGlobal,
+    "control-socket",
+    "file in a directory",
+    "The control socket",
+    global?.["control-socket"],
+  );
+  for (const { where, keys, mounts } of draft.vhosts) {
+    want(where, "host-ssl-cert", "readable file", "The certificate", keys?.["host-ssl-cert"]);
+    want(where, "host-ssl-key", "readable file", "The private key", keys?.["host-ssl-key"]);
+    want(where, "host-ssl-ca", "readable file", "The file of authorities", keys?.["host-ssl-ca"]);
+    want(where, "access-log", "file in a directory", "The access log", keys?.["access-log"]);
+    if (keys?.["unix-socket"] && keys.interface?.startsWith("/"))
+      want(where, "interface", "file in a directory", "The Unix socket", keys.interface);
+    for (const { path, origin, "cgi-chdir": chdir } of mounts) {
+      if (origin.scheme === "file")
+        want(where, `${path}.origin`, "directory", "The directory", origin.directory);
+      if (origin.scheme === "cgi")
+        want(where, `${path}.origin`, "program", "The CGI program", origin.program);
+      want(where, `${path}.cgi-chdir`, "directory", "The directory", chdir);
+    }
+  }
+  return all;
+}
+
+async function lookUp(path: string, expected: Expectation): Promise<string | undefined> {
+  try {
+    if (expected === "file in a directory") {
+      const parent = await stat(dirname(path));
+      return parent.isDirectory() ? undefined : "cannot be made: its directory is none";
+    }
+    const found = await stat(path);
+    if (expected === "directory") return found.isDirectory() ? undefined : "is not a directory";
+    if (!found.isFile()) return "is not a file";
+    await access(path, expected === "program" ? constants.X_OK : constants.R_OK);
+    return undefined;
+  } catch (error) {
+    const code = errorCode(error);
+    if (expected === "file in a directory")
+      return `cannot be made: its directory ${sentence(code, "directory")}`;
+    return sentence(code, expected);
+  }
+}
+
+function sentence(code: string, expected: Expectation): string {
+  if (code === "ENOENT" || code === "ENOTDIR") return "does not exist";
+  if (code === "EACCES")
+    return expected === "program" ? "is not executable" : "cannot be read: EACCES";
+  return `cannot be used: ${code}`;
+}

@@ -1,0 +1,139 @@
+// The servers that a benchmark compares: each one worker, the same files, an access log, its own port on loopback.
+
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import net from "node:net";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const LAUNCHER = fileURLToPath(new URL("../../bin/portico.mjs", import.meta.url));
+const START_TRIES = 200;
+const START_PAUSE_MS = 50;
+const CLOCK_TICKS_PER_SEC = 100;
+
+export type Server = {
+  readonly name: string;
+  readonly port: number;
+  /** CPU seconds used so far by the whole process tree. */
+  cpuSecs(): number;
+  stop(): Promise<void>;
+};
+
+/** The files all servers serve, and a CGI program. Returns the directory. */
+export function makeSite(root: string): string {
+  const site = join(root, "site");
+  mkdirSync(site, { recursive: true });
+  writeFileSync(join(site, "1k.html"), Buffer.alloc(1024, "x"));
+  writeFileSync(
+    join(root, "hello.cgi"),
+    "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nhello\\n'\n",
+  );
+  chmodSync(join(root, "hello.cgi"), 0o755);
+  return site;
+}
+
+/** Portico from this checkout with one worker. */
+export async function startPortico(root: string, port: number): Promise<Server> {
+  const directory = join(root, "portico");
+  mkdirSync(directory, { recursive: true });
+  const vhost = {
+    name: "localhost",
+    port,
+    interface: "127.0.0.1",
+    keepalive_timeout: 60,
+    "access-log": join(root, "portico-access.log"),
+    mounts: [
+      { mountpoint: "/", origin: `file://${join(root, "site")}` },
+      { mountpoint: "/cgi", origin: `cgi://${join(root, "hello.cgi")}` },
+    ],
+  };
+  const global = { "pid-file": join(root, "portico.pid") };
+  writeFileSync(join(directory, "conf"), JSON.stringify({ global, vhosts: [vhost] }));
+  const args = ["--disable-sigusr1", LAUNCHER, "run", "-c", directory, "--workers", "1"];
+  return watch(
+    "portico",
+    port,
+    spawn(process.execPath, args, {
+      stdio: ["ignore", "ignore", "inherit"],
+      env: { ...process.env, PORTICO_LOG_LEVEL: "error" },
+    }),
+  );
+}
+
+/** nginx with one worker. */
+export async function startNginx(root: string, port: number): Promise<Server> {
+  const conf = join(root, "nginx.conf");
+  writeFileSync(
+    conf,
+    `daemon off; worker_processes 1; pid ${root}/nginx.pid; error_log ${root}/nginx-error.log;
+user root;
+events { worker_connections 4096; }
+http { access_log ${root}/nginx-access.log combined; keepalive_requests 1000000000; keepalive_timeout 60; sendfile on; tcp_nopush on;
+  open_file_cache max=1000; types { text/html html; }
+  server { listen 127.0.0.1:${port} backlog=4096; root ${root}/site; } }
+`,
+  );
+  return watch(
+    "nginx",
+    port,
+    spawn("nginx", ["-c", conf, "-p", root], { stdio: ["ignore", "ignore", "inherit"] }),
+  );
+}
+
+async function watch(name: string, port: number, child: ChildProcess): Promise<Server> {
+  await answering(port);
+  return {
+    name,
+    port,
+    cpuSecs: () => treeOf(child.pid ?? 0).reduce((sum, pid) => sum + cpuSecsOf(pid), 0),
+    async stop() {
+      child.kill("SIGTERM");
+      if (child.exitCode === null) await once(child, "exit");
+    },
+  };
+}
+
+async function answering(port: number): Promise<void> {
+  for (let attempt = 0; attempt < START_TRIES; attempt += 1) {
+    const socket = net.connect(port, "127.0.0.1");
+    const isUp = await new Promise<boolean>((resolve) => {
+      socket.once("connect", () => resolve(true));
+      socket.once("error", () => resolve(false));
+    });
+    socket.destroy();
+    if (isUp) return;
+    await new Promise((resolve) => setTimeout(resolve, START_PAUSE_MS));
+  }
+  throw new Error(`Nothing answers on port ${port}`);
+}
+
+function treeOf(pid: number): number[] {
+  const parents = new Map<number, number>();
+  for (const entry of readdirSync("/proc")) {
+    if (!/^\d+$/.test(entry)) continue;
+    const stat = readStat(Number(entry));
+    if (stat) parents.set(Number(entry), Number(stat[1]));
+  }
+  const isIn = (candidate: number): boolean =>
+    candidate === pid || (candidate > 1 && isIn(parents.get(candidate) ?? 0));
+  return [...parents.keys()].filter(isIn);
+}
+
+/** User and system time, with that of children already waited for (proc(5), fields 14 to 17). */
+function cpuSecsOf(pid: number): number {
+  const stat = readStat(pid);
+  return stat
+    ? stat.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0) / CLOCK_TICKS_PER_SEC
+    : 0;
+}
+
+/** The fields behind the program's name, from "state" on. */
+function readStat(pid: number): string[] | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,122 @@
+// A log file that many processes append to. Every write is whole lines with O_APPEND, so lines of different workers never mix.
+// A disk that is full or slow costs lines, which are counted, and never memory or requests.
+
+import { close, constants, openSync, write } from "node:fs";
+
+/** A buffer this full is written at once. */
+const FLUSH_BYTES = 16 * 1024;
+/** No line waits longer than this, ms; after an error the next attempt comes then. */
+const FLUSH_MS = 1_000;
+/** Lines beyond this are dropped until the file takes some. */
+const MAX_PENDING_BYTES = 1024 * 1024;
+/** Non-blocking, so that a FIFO nobody reads is an error and not a hang. */
+const OPEN_FLAGS =
+  constants.O_WRONLY |
+  constants.O_CREAT |
+  constants.O_APPEND |
+  constants.O_NOCTTY |
+  constants.O_NONBLOCK;
+const MODE = 0o640;
+
+export interface AppendFile {
+  /** Lines given up so far. */
+  readonly dropped: number;
+  /** Takes one line, one character per byte, with its newline. */
+  write(line: string): void;
+  /** Opens the path anew after the file was renamed. Throws where that fails, and keeps the old file. */
+  reopen(): void;
+  /** Tries once to write what is left, and ends. */
+  close(): Promise<void>;
+}
+
+/** Opens a file for appending, and creates it where it is missing. Throws where that fails. */
+export function createAppendFile(path: string): AppendFile {
+  let fd = openSync(path, OPEN_FLAGS, MODE);
+  /** Takes the place of `fd` once no line is half written. */
+  let reopened: number | undefined;
+  let activity: "idle" | "writing" | "failing" = "idle";
+  let timer: NodeJS.Timeout | undefined;
+  /** Called when the last line is out; set from close() on. */
+  let onEnd: (() => void) | undefined;
+  let lines = "";
+  /** Lines on their way to the file; they go before `lines`. */
+  let current: Buffer | undefined;
+  let dropped = 0;
+
+  function flush(): void {
+    clearTimeout(timer);
+    timer = undefined;
+    if (lines !== "" && !current) {
+      current = Buffer.from(lines, "latin1");
+      lines = "";
+    }
+    if (!current) return end();
+    activity = "writing";
+    write(fd, current, 0, current.length, null, onWritten);
+  }
+
+  function onWritten(error: Error | null, written: number): void {
+    activity = error ? "failing" : "idle";
+    // The rest of a short write goes first, or a line would stay torn.
+    if (current && !error)
+      current = written < current.length ? current.subarray(written) : undefined;
+    if (reopened !== undefined && (error || !current)) swap(reopened);
+    if (error && onEnd) return end();
+    if (!error && (current || onEnd || lines.length >= FLUSH_BYTES)) return flush();
+    if (current || lines !== "") schedule();
+  }
+
+  function schedule(): void {
+    timer ??= setTimeout(flush, FLUSH_MS).unref();
+  }
+
+  function swap(opened: number): void {
+    close(fd, ignore);
+    fd = opened;
+    reopened = undefined;
+  }
+
+  function end(): void {
+    if (!onEnd) return;
+    dropped += countLines(lines) + countLines(current?.toString("latin1") ?? "");
+    close(fd, ignore);
+    onEnd();
+  }
+
+  return {
+    get dropped() {
+      return dropped;
+    },
+    write(line) {
+      const pending = lines.length + (current?.length ?? 0);
+      if (onEnd || pending + line.length > MAX_PENDING_BYTES) {
+        dropped += 1;
+        return;
+      }
+      lines += line;
+      if (activity === "writing") return;
+      if (activity === "idle" && lines.length >= FLUSH_BYTES) flush();
+      else schedule();
+    },
+    reopen() {
+      if (onEnd) return;
+      const opened = openSync(path, OPEN_FLAGS, MODE);
+      if (reopened !== undefined) close(reopened, ignore);
+      reopened = opened;
+      if (activity !== "writing") swap(opened);
+    },
+    close() {
+      if (onEnd) return Promise.resolve();
+      return new Promise((resolve) => {
+        onEnd = resolve;
+        if (activity !== "writing") flush();
+      });
+    },
+  };
+}
+
+function countLines(text: string): number {
+  return text.split("\n").length - 1;
+}
+
+function ignore(): void {}

@@ -1,0 +1,426 @@
+// One directory for each rule that refuses: every error it comes to, each with its place.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { load, vhostText, type Files } from "./fixture.ts";
+
+const GOOD = vhostText('"name": "good"');
+const mountText = (mount: string) => vhostText(`"mounts": [{"mountpoint": "/", ${mount}}]`);
+const AT_MOUNT = "vhosts[0].mounts[0]";
+
+const cases: readonly [name: string, files: Files, errors: string[]][] = [
+  ["no configuration at all", {}, ['conf: Cannot read "ROOT/conf": ENOENT']],
+  ["a conf that is a directory", { "conf/": "" }, ["conf: Is not a file"]],
+  [
+    "no vhost",
+    { conf: '{"global": {}}' },
+    ["conf:1 ‹{›: No vhost anywhere; a server needs at least one"],
+  ],
+  ["an array as the whole", { conf: "[]" }, ['conf:1 ‹[›: Expected an object, {"vhosts": […]}']],
+  [
+    "wrong types, all of them at once",
+    {
+      conf: '{"global": {"uid": "nobody", "init-ssl": "maybe", "timeout-secs": -1,\n "drain-secs": 99999999},\n "vhosts": [{"port": "seven", "name": {}, "mounts": {}},\n 5]}',
+    },
+    [
+      'conf:1 ‹"nobody"› global.uid: Expected a whole number from 0 to 4294967294, got "nobody"',
+      'conf:1 ‹"maybe"› global.init-ssl: Expected a flag such as "1" or "0", got "maybe"',
+      "conf:1 ‹-1› global.timeout-secs: Expected a whole number from 0 to 2147483, got -1",
+      "conf:2 ‹99999999› global.drain-secs: Expected a whole number from 0 to 2147483, got 99999999",
+      'conf:3 ‹"seven"› vhosts[0].port: Expected a whole number from -2 to 65535, got "seven"',
+      "conf:3 ‹{› vhosts[0].name: Expected a string, got an object",
+      "conf:3 ‹{› vhosts[0].mounts: Expected an array of mounts, got an object",
+      "conf:4 ‹5› vhosts[1]: Expected an object, got 5",
+    ],
+  ],
+  [
+    "errors in several files, in order",
+    { "conf.d/b": '{"vhosts": [{}]}', "conf.d/a": "{", conf: '{"vhosts": {}}' },
+    [
+      "conf:1 ‹{› vhosts: Expected an array of vhosts, got an object",
+      'conf.d/a:1:2: The file ends too early: the outermost object opened at 1:1 is still open and "}" would close it',
+    ],
+  ],
+  [
+    "a key given twice",
+    { conf: '{"vhosts": [{"port": 0, "name": "a",\n "name": "b"}]}' },
+    ['conf:2 ‹"name"› vhosts[0].name: Given twice in one object; first at conf:1:25'],
+  ],
+  [
+    "a key given twice deep in the options of a protocol",
+    { conf: vhostText('"ws-protocols": {"p": {"a": {"b": 1, "b": 2}}}') },
+    ['conf:1 ‹"b"› vhosts[0].ws-protocols.p.a.b: Given twice in one object; first at conf:1:54'],
+  ],
+  [
+    "both spellings of one key",
+    { conf: vhostText('"keepalive_timeout": 5, "keepalive-timeout": 6') },
+    [
+      'conf:1 ‹"keepalive-timeout"› vhosts[0].keepalive-timeout: The same key as "keepalive_timeout" at conf:1:25',
+    ],
+  ],
+  [
+    "__proto__ as a key",
+    { conf: vhostText('"ws-protocols": {"p": {"__proto__": {}}}') },
+    ['conf:1 ‹"__proto__"› vhosts[0].ws-protocols.p: "__proto__" cannot be a key'],
+  ],
+  [
+    "a name that is not defined",
+    { conf: vhostText('"name": "${HOST}"') },
+    [
+      'conf:1 ‹"${HOST}"› vhosts[0].name: No definition of "HOST"; expected "=HOST" at the top of this file or of one read before it',
+    ],
+  ],
+  [
+    "a name that is nearly defined",
+    { conf: '{"=HOSTS": "a", "vhosts": [{"port": 0, "name": "${HOST}"}]}' },
+    [
+      'conf:1 ‹"${HOST}"› vhosts[0].name: No definition of "HOST"; expected "=HOST" at the top of this file or of one read before it; did you mean "HOSTS"?',
+    ],
+  ],
+  [
+    "a variable that is not set",
+    { conf: vhostText('"name": "${env:HOST}"') },
+    ['conf:1 ‹"${env:HOST}"› vhosts[0].name: The environment has no variable "HOST"'],
+  ],
+  [
+    "a definition that is no text",
+    { conf: '{"=A": {}, "=b c": 1, "vhosts": [{"port": 0}]}' },
+    [
+      'conf:1 ‹"=A"› =A: A definition has a string, a number or a flag as its value',
+      'conf:1 ‹"=b c"› =b c: A definition is named by letters, digits and _ after the =',
+    ],
+  ],
+  [
+    "a vhost without port",
+    { conf: '{"vhosts": [ {"name": "a"}]}' },
+    ['conf:1 ‹{› vhosts[0]: Missing: a vhost needs "port", or "unix-socket" with "interface"'],
+  ],
+  [
+    "a name with a space",
+    { conf: vhostText('"name": "a b"') },
+    ['conf:1 ‹"a b"› vhosts[0].name: Expected a host name'],
+  ],
+  [
+    "a mount without mountpoint and origin",
+    { conf: vhostText('"mounts": [{}]') },
+    [
+      `conf:1 ‹{› ${AT_MOUNT}.mountpoint: Missing: a mount needs "mountpoint"`,
+      `conf:1 ‹{› ${AT_MOUNT}.origin: Missing: a mount needs "origin"`,
+    ],
+  ],
+  [
+    "a mountpoint that is not rooted",
+    { conf: vhostText('"mounts": [{"mountpoint": "a", "origin": "callback://p"}]') },
+    [`conf:1 ‹"a"› ${AT_MOUNT}.mountpoint: Expected a path that starts with "/", got "a"`],
+  ],
+  [
+    "an origin with an unknown scheme",
+    { conf: mountText('"origin": "fil://x"') },
+    [
+      `conf:1 ‹"fil://x"› ${AT_MOUNT}.origin: Unknown scheme "fil://"; expected file://, cgi://, >http://, >https:// or callback://; did you mean "file://"?`,
+    ],
+  ],
+  [
+    "the origin gzip://",
+    { conf: mountText('"origin": "gzip://x"') },
+    [
+      `conf:1 ‹"gzip://x"› ${AT_MOUNT}.origin: Unknown scheme "gzip://"; expected file://, cgi://, >http://, >https:// or callback://`,
+    ],
+  ],
+  [
+    "an origin without a scheme",
+    { conf: mountText('"origin": "/srv/www"') },
+    [
+      `conf:1 ‹"/srv/www"› ${AT_MOUNT}.origin: "/srv/www" has no scheme; expected file://, cgi://, >http://, >https:// or callback://, such as "file:///srv/www"`,
+    ],
+  ],
+  [
+    "an origin without a target",
+    { conf: mountText('"origin": "file://"') },
+    [`conf:1 ‹"file://"› ${AT_MOUNT}.origin: Nothing follows "file://"`],
+  ],
+  [
+    "a proxy",
+    { conf: mountText('"origin": "http://127.0.0.1:80/"') },
+    [
+      `conf:1 ‹"http://127.0.0.1:80/"› ${AT_MOUNT}.origin: Reverse proxy mounts are not available yet; to send the client to another address write ">http://127.0.0.1:80/"`,
+    ],
+  ],
+  [
+    "a redirect that would split a header",
+    { conf: mountText('"origin": ">https://a/\\r\\nX: y"') },
+    [
+      `conf:1 ‹">https://a/\\r\\nX: y"› ${AT_MOUNT}.origin: A redirect goes into a header: write spaces and other characters percent-encoded`,
+    ],
+  ],
+  [
+    "a redirect to nowhere",
+    { conf: mountText('"origin": ">https://:80"') },
+    [`conf:1 ‹">https://:80"› ${AT_MOUNT}.origin: "https://:80" is not a URL`],
+  ],
+  [
+    "a second origin that is no callback",
+    {
+      conf: mountText(
+        '"origin": "callback://p", "origin": "callback://q", "origin": "callback://r"',
+      ),
+    },
+    [
+      `conf:1 ‹"origin"› ${AT_MOUNT}.origin: Given twice in one mount; first at conf:1:56, and only one more is taken, a "callback://" that sees requests first`,
+    ],
+  ],
+  [
+    "a directory as file mount that does not exist",
+    { conf: mountText('"origin": "file://./www"') },
+    [`conf:1 ‹"file://./www"› ${AT_MOUNT}.origin: The directory "ROOT/www" does not exist`],
+  ],
+  [
+    "a docroot that is a file",
+    { conf: mountText('"origin": "file://./www"'), www: "" },
+    [`conf:1 ‹"file://./www"› ${AT_MOUNT}.origin: The directory "ROOT/www" is not a directory`],
+  ],
+  [
+    "a CGI program that does not exist",
+    { conf: mountText('"origin": "cgi://./x.cgi"') },
+    [`conf:1 ‹"cgi://./x.cgi"› ${AT_MOUNT}.origin: The CGI program "ROOT/x.cgi" does not exist`],
+  ],
+  [
+    "a CGI program that is not executable",
+    { conf: mountText('"origin": "cgi://./x"'), x: "" },
+    [`conf:1 ‹"cgi://./x"› ${AT_MOUNT}.origin: The CGI program "ROOT/x" is not executable`],
+  ],
+  [
+    "a CGI program that is a directory",
+    { conf: mountText('"origin": "cgi://./x"'), "x/": "" },
+    [`conf:1 ‹"cgi://./x"› ${AT_MOUNT}.origin: The CGI program "ROOT/x" is not a file`],
+  ],
+  [
+    "a NUL in a path",
+    { conf: mountText('"origin": "file:///a\\u0000b"') },
+    [`conf:1 ‹"file:///a\\u0000b"› ${AT_MOUNT}.origin: An origin cannot hold a NUL character`],
+  ],
+  [
+    "a default outside the directory",
+    { conf: mountText('"origin": "file://./", "default": "../x"') },
+    [`conf:1 ‹"../x"› ${AT_MOUNT}.default: Expected a file name below the directory, got "../x"`],
+  ],
+  [
+    "a default that names no file",
+    { conf: mountText('"origin": "file://./", "default": "/"') },
+    [`conf:1 ‹"/"› ${AT_MOUNT}.default: Expected the name of a file below the directory`],
+  ],
+  [
+    "media types without a suffix",
+    { conf: mountText('"origin": "file://./", "extra-mimetypes": {"zip": "application/zip"}') },
+    [`conf:1 ‹{› ${AT_MOUNT}.extra-mimetypes: Expected suffixes such as ".zip", or "*", got "zip"`],
+  ],
+  [
+    "header names and values that would split a response",
+    {
+      conf: vhostText(
+        '"headers": [{"X A": "1"}, {"X-B": "a\\r\\nSet-Cookie: x"}, {"X-C": "\\u0000"}, {"X-D": null}]',
+      ),
+    },
+    [
+      'conf:1 ‹"1"› vhosts[0].headers[0].X A: "X A" is not a header name',
+      'conf:1 ‹"a\\r\\nSet-Cookie: x"› vhosts[0].headers[1].X-B: A header value cannot hold the control character 0x0d',
+      'conf:1 ‹"\\u0000"› vhosts[0].headers[2].X-C: A header value cannot hold the control character 0x00',
+      "conf:1 ‹null› vhosts[0].headers[3].X-D: Expected a string, got null",
+    ],
+  ],
+  [
+    "headers that frame the message",
+    { conf: vhostText('"headers": {"Content-Length": 5}') },
+    [
+      "conf:1 ‹5› vhosts[0].headers.Content-Length: Content-Length is set by the server for each answer and cannot be configured",
+    ],
+  ],
+  [
+    "an environment variable with = in its name",
+    { conf: mountText('"origin": "cgi://./x.cgi", "cgi-env": [{"A=B": "1"}]'), "x.cgi": "" },
+    [
+      `conf:1 ‹"1"› ${AT_MOUNT}.cgi-env[0].A=B: "A=B" cannot be the name of an environment variable`,
+    ],
+  ],
+  [
+    "an option of a mount given twice",
+    { conf: mountText('"origin": "callback://p", "pmo": [{"a": 1}, {"a": 2}]') },
+    [`conf:1 ‹[› ${AT_MOUNT}.pmo: The option "a" is given twice`],
+  ],
+  [
+    "protocols that are no objects",
+    { conf: vhostText('"ws-protocols": [{"p": "1"}, 5]') },
+    [
+      'conf:1 ‹"1"› vhosts[0].ws-protocols[0].p: Expected an object of options, {} for none',
+      'conf:1 ‹5› vhosts[0].ws-protocols[1]: Expected an object such as {"lws-status": {}}',
+    ],
+  ],
+  [
+    "a protocol enabled twice",
+    { conf: vhostText('"ws-protocols": [{"p": {}}, {"p": {}}]') },
+    ['conf:1 ‹"p"› vhosts[0].ws-protocols[1].p: The protocol "p" is enabled twice on this vhost'],
+  ],
+  [
+    "a password that would not be asked for",
+    { conf: mountText('"origin": "file://./", "basic-auth": "passwords"') },
+    [
+      `conf:1 ‹"basic-auth"› ${AT_MOUNT}.basic-auth: "basic-auth" asks for a password; not available yet, and without it this would stand open`,
+    ],
+  ],
+  [
+    "a password for a protocol that would not be asked for",
+    { conf: vhostText('"ws-protocols": {"p": {"basic-auth": "passwords"}}') },
+    [
+      'conf:1 ‹"basic-auth"› vhosts[0].ws-protocols.p.basic-auth: "basic-auth" asks for a password before the upgrade; not available yet, and without it this would stand open',
+    ],
+  ],
+  [
+    "client certificates that would not be asked for",
+    { conf: vhostText('"client-cert-required": "1"') },
+    [
+      'conf:1 ‹"client-cert-required"› vhosts[0].client-cert-required: "client-cert-required" admits only clients with a certificate; not available yet, and without it this would stand open',
+    ],
+  ],
+  [
+    "a certificate without its key",
+    { conf: '{"global": {"init-ssl": "1"}, "vhosts": [{"port": 0, "host-ssl-cert": "c"}]}', c: "" },
+    ['conf:1 ‹"c"› vhosts[0].host-ssl-cert: A certificate needs its private key, "host-ssl-key"'],
+  ],
+  [
+    "a key without its certificate",
+    { conf: '{"global": {"init-ssl": "1"}, "vhosts": [{"port": 0, "host-ssl-key": "k"}]}', k: "" },
+    ['conf:1 ‹"k"› vhosts[0].host-ssl-key: A private key needs its certificate, "host-ssl-cert"'],
+  ],
+  [
+    "authorities without a certificate",
+    { conf: vhostText('"host-ssl-ca": "ca"'), ca: "" },
+    [
+      'conf:1 ‹"ca"› vhosts[0].host-ssl-ca: Client certificates are checked over TLS only, which needs "host-ssl-cert"',
+    ],
+  ],
+  [
+    "TLS keys while init-ssl is off",
+    { conf: vhostText('"host-ssl-cert": "c", "host-ssl-key": "k"'), c: "", k: "" },
+    [
+      'conf:1 ‹"c"› vhosts[0].host-ssl-cert: TLS is off: without "init-ssl": "1" in "global" this vhost would be served in clear',
+    ],
+  ],
+  [
+    "certificates that are not there",
+    {
+      conf: '{"global": {"init-ssl": "1"}, "vhosts": [{"port": 0,\n "host-ssl-cert": "c", "host-ssl-key": "k", "host-ssl-ca": "a"}]}',
+      k: "",
+      "a/": "",
+    },
+    [
+      'conf:2 ‹"c"› vhosts[0].host-ssl-cert: The certificate "ROOT/c" does not exist',
+      'conf:2 ‹"a"› vhosts[0].host-ssl-ca: The file of authorities "ROOT/a" is not a file',
+    ],
+  ],
+  [
+    "plugin directories that are not there, in two files",
+    {
+      conf: '{"global": {"plugin-dir": "a"},\n "vhosts": [{"port": 0}]}',
+      "conf.d/x": '{"global": {"plugin-dir": "b"}}',
+    },
+    [
+      'conf:1 ‹"a"› global.plugin-dir: The plugin directory "ROOT/a" does not exist',
+      'conf.d/x:1 ‹"b"› global.plugin-dir: The plugin directory "ROOT/conf.d/b" does not exist',
+    ],
+  ],
+  [
+    "files whose directory is not there",
+    {
+      conf: '{"global": {"control-socket": "r/p"}, "vhosts": [{"port": 0,\n "access-log": "l/a"}]}',
+    },
+    [
+      'conf:1 ‹"r/p"› global.control-socket: The control socket "ROOT/r/p" cannot be made: its directory does not exist',
+      'conf:2 ‹"l/a"› vhosts[0].access-log: The access log "ROOT/l/a" cannot be made: its directory does not exist',
+    ],
+  ],
+  [
+    "a unix-socket vhost without a path",
+    { conf: '{"vhosts": [{"unix-socket": "1"}]}' },
+    [
+      'conf:1 ‹"1"› vhosts[0].unix-socket: A unix-socket vhost needs "interface", the path of its socket or @name',
+    ],
+  ],
+  [
+    "the path of a socket while unix-socket is off",
+    { conf: vhostText('"interface": "@x"') },
+    [
+      'conf:1 ‹"@x"› vhosts[0].interface: "@x" is the name of a Unix socket, and unix-socket is off',
+    ],
+  ],
+  [
+    "the path of a socket that is too long",
+    { conf: `{"vhosts": [{"unix-socket": "1", "interface": "@${"x".repeat(107)}"}]}` },
+    [
+      `conf:1 ‹"@${"x".repeat(107)}"› vhosts[0].interface: The path of a Unix socket can have 107 bytes; "@${"x".repeat(78)}… is longer`,
+    ],
+  ],
+  [
+    "an owner of a socket without its group",
+    { conf: '{"vhosts": [{"unix-socket": "1", "interface": "@x", "unix-socket-perms": "www"}]}' },
+    ['conf:1 ‹"www"› vhosts[0].unix-socket-perms: Expected "user:group"'],
+  ],
+  [
+    "families that exclude each other",
+    {
+      conf: '{"vhosts": [{"port": 0, "noipv6": "1", "ipv6only": "1"},\n {"port": 0, "noipv6": "1", "interface": "::1"}]}',
+    },
+    [
+      'conf:1 ‹"1"› vhosts[0].noipv6: noipv6 and ipv6only leave no address to listen on',
+      'conf:2 ‹"1"› vhosts[1].noipv6: noipv6 and interface "::1" leave no address to listen on',
+    ],
+  ],
+  [
+    "two vhosts with one name on one port, in two files",
+    {
+      conf: '{"vhosts": [{"port": 80, "name": "a.example"}]}',
+      "conf.d/x": '{"vhosts": [{"port": "80", "name": "A.example"}]}',
+    },
+    [
+      'conf.d/x:1 ‹"A.example"› vhosts[0].name: Another vhost is called "A.example" on *:80, at conf:1:34',
+    ],
+  ],
+  [
+    "two vhosts on one Unix socket with one name",
+    {
+      conf: '{"vhosts": [{"unix-socket": 1, "interface": "@s"},\n {"unix-socket": 1, "interface": "@s"}]}',
+    },
+    ['conf:2 ‹{› vhosts[1].name: Another vhost is called "default" on @s, at conf:1:13'],
+  ],
+  [
+    "TLS and plain HTTP on one address",
+    {
+      conf: '{"global": {"init-ssl": 1}, "vhosts": [{"port": 443, "name": "a", "host-ssl-cert": "c", "host-ssl-key": "c"},\n {"port": 443, "name": "b"}]}',
+      c: "",
+    },
+    [
+      "conf:2 ‹{› vhosts[1].host-ssl-cert: Wants plain HTTP on *:443, where the vhost at conf:1:40 has TLS; one address cannot do both",
+    ],
+  ],
+  [
+    "bytes that are not UTF-8",
+    { conf: Buffer.concat([Buffer.from('{\n "a": "é'), Buffer.from([0xe9, 0x22, 0x7d])]) },
+    ["conf:2:9: Not UTF-8: byte 0xe9"],
+  ],
+  [
+    "text in UTF-16",
+    { conf: Buffer.from("\uFEFF{}", "utf16le") },
+    ["conf:1:1: Not UTF-8: byte 0xff"],
+  ],
+  [
+    "a drop-in that leads nowhere",
+    { conf: GOOD, "conf.d/x": "-> /nowhere/at/all" },
+    ['conf.d/x: Cannot read "ROOT/conf.d/x": ENOENT'],
+  ],
+];
+
+for (const [name, files, errors] of cases)
+  test(`loadConfig refuses ${name}`, async (t) => {
+    const outcome = await load(t, files);
+    assert.deepEqual(outcome.errors, errors);
+    assert.equal(outcome.loaded, undefined);
+  });

@@ -1,0 +1,164 @@
+// A site without processes for tests: vhosts and mounts from configuration keys, the HTTP/1.1 front and a socket on port 0.
+
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import net from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import { mountShape, type MountConfig } from "../../config/mount.ts";
+import { vhostShape } from "../../config/vhost.ts";
+import { createLogger } from "../../log/logger.ts";
+import { createAccessLog } from "../../worker/access-log.ts";
+import { createCounters, type Counters } from "../../worker/counters.ts";
+import {
+  createHttp1Front,
+  type Clocks,
+  type Http1Front,
+  type UpgradeRequest,
+} from "../../worker/http/node-http1.ts";
+import type { Mount } from "../../worker/mount.ts";
+import { callback } from "../../worker/mounts/callback.ts";
+import { file } from "../../worker/mounts/file.ts";
+import { redirect } from "../../worker/mounts/redirect.ts";
+import type { ProtocolHost } from "../../worker/protocol.ts";
+import { createRouter, createSiteVhost, type LiveMount } from "../../worker/router.ts";
+
+export type TestMount = {
+  readonly mountpoint: string;
+  /** Keys of a mount as in a file; without "origin" `handle` answers. */
+  readonly keys?: Record<string, unknown>;
+  readonly handle?: Mount["handle"];
+};
+
+export type TestVhost = {
+  readonly name: string;
+  readonly keys?: Record<string, unknown>;
+  readonly mounts: readonly TestMount[];
+  readonly protocols?: ReadonlyMap<string, ProtocolHost>;
+  /** As if it had come over TLS. */
+  readonly secure?: boolean;
+};
+
+export type TestSiteOptions = {
+  readonly vhosts: readonly TestVhost[];
+  readonly clocks?: Partial<Clocks>;
+  readonly serverString?: string;
+  readonly onUpgrade?: (upgrade: UpgradeRequest) => void;
+};
+
+export type TestSite = {
+  readonly port: number;
+  readonly front: Http1Front;
+  readonly counters: Counters;
+  /** Lines of the access log of all vhosts. */
+  readonly logged: string[];
+  /** What mounts refused, as "key: message". */
+  readonly refused: string[];
+  /** Sockets in the order they were accepted. */
+  readonly accepted: net.Socket[];
+};
+
+const LISTENER = "test";
+
+/** Starts a site that ends with the test. */
+export async function startSite(t: TestContext, options: TestSiteOptions): Promise<TestSite> {
+  const counters = createCounters();
+  const logged: string[] = [];
+  const refused: string[] = [];
+  const accepted: net.Socket[] = [];
+  const log = await createLogger({ name: "test", level: "silent" });
+  const accessLog = createAccessLog({ write: (line) => void logged.push(line) });
+  const vhosts = await Promise.all(
+    options.vhosts.map(async (vhost) => {
+      const config = {
+        ...vhostShape.parse({ name: vhost.name, port: 80, ...vhost.keys }),
+        mounts: vhost.mounts.map((mount) => mountConfig(mount.mountpoint, mount.keys)),
+        "ws-protocols": [],
+        where: { file: "conf", path: "vhosts[0]" },
+      };
+      const protocols = vhost.protocols ?? new Map<string, ProtocolHost>();
+      const context = {
+        vhost: config,
+        log,
+        cgiCounters: counters.worker,
+        protocol: (name: string) => protocols.get(name),
+        refuse: (key: string, message: string) => void refused.push(`${key}: ${message}`),
+      };
+      const mounts: LiveMount[] = await Promise.all(
+        vhost.mounts.map(async ({ handle }, index) => {
+          const own = config.mounts[index] ?? mountConfig("/");
+          if (handle) return { config: own, mount: { handle } };
+          return { config: own, mount: await provision({ ...context, config: own }) };
+        }),
+      );
+      const key = `${vhost.name}:80`;
+      const secure = vhost.secure ?? false;
+      return createSiteVhost({
+        config,
+        key,
+        secure,
+        counters: counters.vhost(key),
+        accessLog,
+        protocols,
+        mounts,
+      });
+    }),
+  );
+  const front = createHttp1Front({
+    router: createRouter([{ listener: LISTENER, vhosts, overrides: [] }]),
+    serverString: options.serverString,
+    clocks: { headerMs: 10_000, sweepMs: 20, ...options.clocks },
+    counters,
+    log,
+    onUpgrade: options.onUpgrade ?? ((upgrade) => upgrade.reject(501, "No WebSockets here")),
+  });
+  const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    accepted.push(socket);
+    front.adopt(socket, {
+      listener: LISTENER,
+      remoteAddress: socket.remoteAddress ?? "",
+      remotePort: socket.remotePort ?? 0,
+      localAddress: socket.localAddress ?? "",
+      localPort: socket.localPort ?? 0,
+      secure: vhosts[0]?.secure ?? false,
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => {
+    front.stop();
+    server.close();
+  });
+  const address = server.address();
+  const port = typeof address === "object" && address ? address.port : 0;
+  return { port, front, counters, logged, refused, accepted };
+}
+
+/** A directory that goes with the test. */
+export function temporaryDirectory(t: TestContext): string {
+  const directory = mkdtempSync(join(tmpdir(), "portico-"));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+function mountConfig(mountpoint: string, keys: Record<string, unknown> = {}): MountConfig {
+  const shape = mountShape.parse({ mountpoint, origin: "callback://test", ...keys });
+  return { ...shape, path: "mounts[0]" };
+}
+
+type ProvisionContext = Omit<Parameters<typeof file.provision>[0], "origin">;
+
+function provision(context: ProvisionContext): Mount | Promise<Mount> {
+  const { origin } = context.config;
+  switch (origin.scheme) {
+    case "file":
+      return file.provision({ ...context, origin });
+    case "redirect":
+      return redirect.provision({ ...context, origin });
+    case "callback":
+      return callback.provision({ ...context, origin });
+    default:
+      throw new Error(`No ${origin.scheme} mounts in this test`);
+  }
+}

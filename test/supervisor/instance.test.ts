@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test, { type TestContext } from "node:test";
+import { InstanceError, instancePaths, lockInstance } from "../../supervisor/instance.ts";
+
+function tempDirectory(t: TestContext): string {
+  const directory = mkdtempSync(join(tmpdir(), "portico-test-"));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+test("lockInstance lets one in, names its pid to the next, and lets that one in afterwards", async (t) => {
+  const pidFile = join(tempDirectory(t), "run", "portico.pid");
+  const lock = await lockInstance(pidFile);
+  assert.equal(readFileSync(pidFile, "utf8"), `${process.pid}\n`);
+  await assert.rejects(lockInstance(pidFile), (error: Error) => {
+    assert.ok(error instanceof InstanceError);
+    assert.match(error.message, new RegExp(`pid ${process.pid}`));
+    return true;
+  });
+  lock.release();
+  assert.equal(existsSync(pidFile), false);
+  (await lockInstance(pidFile)).release();
+});
+
+test("lockInstance takes over the pid file of one that crashed", async (t) => {
+  const pidFile = join(tempDirectory(t), "portico.pid");
+  writeFileSync(pidFile, `${2 ** 22}\n`);
+  const lock = await lockInstance(pidFile);
+  assert.equal(readFileSync(pidFile, "utf8"), `${process.pid}\n`);
+  lock.release();
+});
+
+test("instancePaths puts the control socket beside a configured pid file", (t) => {
+  const directory = tempDirectory(t);
+  assert.deepEqual(instancePaths(directory, { "pid-file": "/run/site.pid" }), {
+    pidFile: "/run/site.pid",
+    controlSocket: "/run/site.sock",
+  });
+  assert.equal(instancePaths(directory, { "control-socket": "/run/c" }).controlSocket, "/run/c");
+});
+
+test("instancePaths tells two directories of one name apart", (t) => {
+  const [one, two] = [tempDirectory(t), tempDirectory(t)];
+  assert.notEqual(instancePaths(one).pidFile, instancePaths(two).pidFile);
+  assert.equal(instancePaths(one).pidFile, instancePaths(join(one, ".")).pidFile);
+});

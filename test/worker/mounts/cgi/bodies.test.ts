@@ -1,0 +1,186 @@
+import assert from "node:assert/strict";
+import { createHash, randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { request, type ClientRequest, type IncomingMessage } from "node:http";
+import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { Readable } from "node:stream";
+import { test } from "node:test";
+import { serveCgi } from "./cgi-server.ts";
+import { talk, until } from "./clients.ts";
+
+const ECHO = "printf 'Content-Type: application/octet-stream\\n\\n'; exec cat";
+/** Says how much of a body came, and its announced length. */
+const COUNT = `printf 'Content-Type: text/plain\\n\\n%s ' "$CONTENT_LENGTH"; wc -c`;
+const MB = 1024 * 1024;
+/** What is the same at so many looks in a row has stopped. */
+const STILL_LOOKS = 20;
+
+const DESCRIPTORS = "/proc/self/fd";
+
+const digest = (bytes: Buffer): string => createHash("sha256").update(bytes).digest("hex");
+
+function post(url: string, headers: Record<string, string | number>): ClientRequest {
+  return request(url, { method: "POST", headers, agent: false });
+}
+
+async function answerOf(client: ClientRequest): Promise<{ status: number; body: Buffer }> {
+  const [answer] = (await once(client, "response")) as [IncomingMessage];
+  const chunks: Buffer[] = [];
+  for await (const chunk of answer) chunks.push(chunk);
+  return { status: answer.statusCode ?? 0, body: Buffer.concat(chunks) };
+}
+
+/** `bytes` in pieces of a network's size. */
+function pieces(bytes: Buffer, pieceBytes = 64 * 1024): Readable {
+  return Readable.from(
+    (function* cut() {
+      for (let at = 0; at < bytes.length; at += pieceBytes)
+        yield bytes.subarray(at, at + pieceBytes);
+    })(),
+    { objectMode: false },
+  );
+}
+
+test("5 MB go through a program both ways at once", async (t) => {
+  const server = await serveCgi(t, ECHO);
+  const sent = randomBytes(5 * MB);
+  const client = post(server.url, { "Content-Length": sent.length });
+  const [{ body }] = await Promise.all([answerOf(client), pipeline(pieces(sent), client)]);
+  assert.equal(digest(body), digest(sent));
+});
+
+test("a program that never reads does not hold up its own output", async (t) => {
+  const server = await serveCgi(
+    t,
+    "printf 'Content-Type: text/plain\\n\\n'; head -c 5000000 /dev/zero",
+  );
+  const client = post(server.url, { "Content-Length": 20 * MB });
+  client.on("error", () => {}); // The server need not take what nobody reads.
+  const sending = pipeline(pieces(Buffer.alloc(20 * MB)), client).catch(() => {});
+  const { status, body } = await answerOf(client);
+  assert.equal(status, 200);
+  assert.equal(body.length, 5_000_000);
+  client.destroy();
+  await sending;
+  await until("the program ends", () => server.counters.cgiAlive === 0);
+  assert.equal(server.counters.cgiFailed, 0);
+});
+
+test("a client that does not read holds up the program, not the server's memory", async (t) => {
+  const server = await serveCgi(
+    t,
+    `printf 'Content-Type: text/plain\\n\\n'
+     for i in 1 2 3 4 5 6 7 8 9 10; do head -c 10000000 /dev/zero; echo "$i" > progress; done`,
+  );
+  const progress = (): string => {
+    const path = join(server.directory, "progress");
+    return existsSync(path) ? readFileSync(path, "latin1") : "";
+  };
+  const client = request(server.url, { agent: false });
+  client.end();
+  const [answer] = (await once(client, "response")) as [IncomingMessage];
+  let last = "";
+  let same = 0;
+  await until("nothing moves any more", () => {
+    same = last === (last = progress()) ? same + 1 : 0;
+    return same === STILL_LOOKS;
+  });
+  assert.ok(Number(last) < 5, `${last}0 MB were taken from the program and not sent`);
+  let bytes = 0;
+  for await (const chunk of answer) bytes += chunk.length;
+  assert.equal(bytes, 100_000_000);
+});
+
+test("stdin ends exactly where the body does, also when the next request is already there", async (t) => {
+  const server = await serveCgi(t, COUNT);
+  const answers = await talk(
+    server.port,
+    [
+      "POST /run HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n12345",
+      "POST /run HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\n123",
+      "GET /run HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    ].join(""),
+  );
+  assert.deepEqual(
+    answers.match(/^(?:\d+)? +\d+$/gm)?.map((line) => line.trim().split(/ +/)),
+    [["5", "5"], ["3", "3"], ["0"]],
+  );
+});
+
+for (const [what, bytes] of [
+  ["in memory", 100_000],
+  ["in a file", 3_000_000],
+] as const)
+  test(`a chunked body is taken whole ${what}, so that CONTENT_LENGTH is right`, async (t) => {
+    const server = await serveCgi(
+      t,
+      `printf "Content-Type: text/plain\\nX-Length: $CONTENT_LENGTH\\nX-Coding: $HTTP_TRANSFER_ENCODING\\n\\n"; exec cat`,
+    );
+    const sent = randomBytes(bytes);
+    const client = post(server.url, { "Transfer-Encoding": "chunked" });
+    const response = once(client, "response") as Promise<[IncomingMessage]>;
+    await pipeline(pieces(sent, 10_000), client);
+    const [answer] = await response;
+    const chunks: Buffer[] = [];
+    for await (const chunk of answer) chunks.push(chunk);
+    assert.equal(answer.headers["x-length"], String(bytes));
+    assert.equal(answer.headers["x-coding"], "");
+    assert.equal(digest(Buffer.concat(chunks)), digest(sent));
+    await until("the run is over", () => heldBodies() === 0);
+  });
+
+test("a chunked body without a byte is no body", async (t) => {
+  const server = await serveCgi(t, COUNT);
+  const client = post(server.url, { "Transfer-Encoding": "chunked" });
+  client.end();
+  const { body } = await answerOf(client);
+  assert.match(body.toString(), /^ +0\n$/);
+});
+
+test("a chunked body over the limit is 413, and no program is started for it", async (t) => {
+  const limits = { spoolMemoryBytes: 1_000, spoolBytes: 10_000 };
+  const server = await serveCgi(t, COUNT, { limits });
+  for (const [bytes, status] of [
+    [10_000, 200],
+    [10_001, 413],
+    [10_000, 200],
+  ] as const) {
+    const client = post(server.url, { "Transfer-Encoding": "chunked" });
+    client.end(Buffer.alloc(bytes));
+    assert.equal((await answerOf(client)).status, status);
+  }
+  assert.equal(server.counters.cgiStarted, 2);
+});
+
+const sharing = "chunked bodies share the disk: over their total is 503 until there is room again";
+test(sharing, { skip: !existsSync(DESCRIPTORS) && `no ${DESCRIPTORS}` }, async (t) => {
+  const limits = { spoolMemoryBytes: 1_000, spoolBytes: 10_000, spoolTotalBytes: 10_000 };
+  const server = await serveCgi(t, COUNT, { limits });
+  const first = post(server.url, { "Transfer-Encoding": "chunked" });
+  first.write(Buffer.alloc(8_000));
+  await until("the first body is on disk", () => heldBodies() !== 0);
+  const second = post(server.url, { "Transfer-Encoding": "chunked" });
+  second.end(Buffer.alloc(5_000));
+  assert.equal((await answerOf(second)).status, 503);
+  first.end();
+  assert.match((await answerOf(first)).body.toString(), /^8000 +8000\n$/);
+  await until("the first run is over", () => heldBodies() === 0);
+  const third = post(server.url, { "Transfer-Encoding": "chunked" });
+  third.end(Buffer.alloc(9_000));
+  assert.equal((await answerOf(third)).status, 200);
+});
+
+/** Nameless files of request bodies that are open now; 0 where the system does not tell. */
+function heldBodies(): number {
+  if (!existsSync(DESCRIPTORS)) return 0;
+  const targets = readdirSync(DESCRIPTORS).map((name) => {
+    try {
+      return readlinkSync(join(DESCRIPTORS, name));
+    } catch {
+      return ""; // Closed meanwhile.
+    }
+  });
+  return targets.filter((target) => target.includes("portico-body-")).length;
+}

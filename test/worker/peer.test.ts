@@ -1,0 +1,168 @@
+import assert from "node:assert/strict";
+import { PassThrough } from "node:stream";
+import { suite, test, type TestContext } from "node:test";
+import { pino } from "pino";
+import { SEND_QUEUE_LIMIT_BYTES, SEND_QUEUE_LIMIT_MESSAGES } from "../../worker/peer.ts";
+import { defineProtocol, type Peer, type ProtocolInstance } from "../../worker/protocol.ts";
+import { Client, frame, RawClient } from "../plugins/clients.ts";
+import { startProtocolServer } from "../plugins/protocol-server.ts";
+
+function serve(t: TestContext, instance: ProtocolInstance, options = {}) {
+  const protocol = defineProtocol({ name: "probe", start: () => instance });
+  return startProtocolServer(t, { protocols: [protocol], ...options });
+}
+
+suite("Peer whose protocol throws", () => {
+  const failing: Record<string, ProtocolInstance> = {
+    "in open": {
+      open() {
+        throw new Error("Out of luck");
+      },
+    },
+    "in message": {
+      message() {
+        throw new Error("Out of luck");
+      },
+    },
+    "after an await": {
+      async message() {
+        await Promise.resolve();
+        throw new Error("Out of luck");
+      },
+    },
+    "for a close code that may not be sent": {
+      message: (peer) => peer.close(1006, "made up"),
+    },
+  };
+  for (const [where, instance] of Object.entries(failing)) {
+    test(`${where} closes with 1011, is logged, and takes nobody along`, async (t) => {
+      const lines = new PassThrough();
+      const server = await serve(t, instance, { logger: pino(lines) });
+      const bystander = where === "in open" ? undefined : await Client.open(t, server.url, "probe");
+      const client = await Client.open(t, server.url, "probe");
+      client.socket.send("go");
+      assert.equal((await client.closed).code, 1011);
+      const logged: { msg: string; protocol: string; err: { message: string } } = JSON.parse(
+        String(lines.read()),
+      );
+      assert.equal(logged.msg, "Protocol plugin failed");
+      assert.equal(logged.protocol, "probe");
+      assert.equal(bystander?.socket.readyState, bystander && WebSocket.OPEN);
+    });
+  }
+
+  test("in close is logged once and is gone", async (t) => {
+    const lines = new PassThrough();
+    const server = await serve(
+      t,
+      {
+        close() {
+          throw new Error("Out of luck");
+        },
+      },
+      { logger: pino(lines) },
+    );
+    const client = await Client.open(t, server.url, "probe");
+    client.socket.close();
+    const [line] = await new Promise<string[]>((resolve) => {
+      lines.once("data", (data) => resolve(String(data).trim().split("\n")));
+    });
+    assert.match(String(line), /Out of luck/);
+    await server.deserted();
+  });
+
+  test("hears of no message after that", async (t) => {
+    const heard: string[] = [];
+    const { promise: ended, resolve } = Promise.withResolvers<void>();
+    const server = await serve(t, {
+      message(_peer, message) {
+        heard.push(message.toString());
+        throw new Error("Out of luck");
+      },
+      close: () => resolve(),
+    });
+    const client = await RawClient.upgrade(t, server.port, "probe");
+    client.socket.write(Buffer.concat([frame("1"), frame("2"), frame("3")]));
+    assert.equal(await client.closeCode(), 1011);
+    client.socket.end();
+    await ended;
+    assert.deepEqual(heard, ["1"]);
+  });
+});
+
+suite("Peer.send", () => {
+  test("cuts a peer that never reads, and goes on with the others", async (t) => {
+    const peers = new Set<Peer>();
+    const { promise: cut, resolve } = Promise.withResolvers<{ peer: Peer; code: number }>();
+    const server = await serve(t, {
+      open: (peer) => void peers.add(peer),
+      close(peer, code) {
+        peers.delete(peer);
+        resolve({ peer, code });
+      },
+    });
+    const deaf = await RawClient.upgrade(t, server.port, "probe");
+    deaf.socket.pause();
+    const [deafPeer] = peers;
+    const reader = await Client.open(t, server.url, "probe");
+    const block = "x".repeat(64 * 1024);
+    // Kernel buffers take some megabytes before anything waits here.
+    for (let sent = 0; peers.size === 2 && sent < 2000; sent += 1) {
+      for (const peer of peers) peer.send(block);
+      assert.equal(await reader.next(), block);
+    }
+    const { peer, code } = await cut;
+    assert.equal(peer, deafPeer);
+    assert.equal(code, 1006);
+    assert.equal(peer.send("more"), false);
+    assert.equal(server.upgrader.open, 1);
+  });
+
+  test("cuts a peer for very many tiny messages, each of which costs more than its bytes", async (t) => {
+    const { promise: opened, resolve } = Promise.withResolvers<Peer>();
+    const server = await serve(t, { open: resolve });
+    await RawClient.upgrade(t, server.port, "probe");
+    const peer = await opened;
+    server.sockets[0]?.cork(); // as a kernel whose buffers are full
+    let sent = 0;
+    while (peer.send("x")) sent += 1;
+    assert.equal(sent, SEND_QUEUE_LIMIT_MESSAGES + 1);
+    await server.deserted();
+  });
+
+  test("takes one message larger than the queue when nothing waits", async (t) => {
+    const server = await serve(t, {
+      open: (peer) => void peer.send("x".repeat(2 * SEND_QUEUE_LIMIT_BYTES)),
+    });
+    const client = await Client.open(t, server.url, "probe");
+    assert.equal((await client.next()).length, 2 * SEND_QUEUE_LIMIT_BYTES);
+  });
+
+  test("says false once the peer is closing", async (t) => {
+    const results: boolean[] = [];
+    const server = await serve(t, {
+      open(peer) {
+        results.push(peer.send("hello"));
+        peer.close();
+        results.push(peer.send("too late"));
+      },
+    });
+    const client = await Client.open(t, server.url, "probe");
+    assert.equal((await client.closed).code, 1000);
+    assert.equal(await client.next(), "hello");
+    assert.equal(client.waiting, 0);
+    assert.deepEqual(results, [true, false]);
+  });
+});
+
+test("Peer hands on messages that crossed its own close frame", async (t) => {
+  const { promise: heard, resolve } = Promise.withResolvers<string>();
+  const server = await serve(t, {
+    open: (peer) => peer.close(1012),
+    message: (_peer, message) => resolve(message.toString()),
+  });
+  const client = await RawClient.upgrade(t, server.port, "probe");
+  assert.equal(await client.closeCode(), 1012);
+  client.socket.write(frame("the last stroke"));
+  assert.equal(await heard, "the last stroke");
+});

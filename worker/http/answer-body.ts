@@ -1,0 +1,55 @@
+// The body of a streamed answer: holds it to its announced length and passes the client's pace back to whoever writes.
+
+import type { ServerResponse } from "node:http";
+import { Writable } from "node:stream";
+
+export type AnswerBodyOptions = {
+  readonly response: ServerResponse;
+  /** Content-Length as announced, undefined when chunked or until close. */
+  readonly length: number | undefined;
+  /** False for HEAD, 204 and 304: what is written goes nowhere. */
+  readonly sends: boolean;
+  /** The answer cannot be completed. */
+  readonly cut: (reason: string) => void;
+};
+
+/** Ends the response when it ends; destroyed before that, or ended with a wrong length, it cuts the connection. */
+export class AnswerBody extends Writable {
+  readonly #options: AnswerBodyOptions;
+  bytes = 0;
+
+  constructor(options: AnswerBodyOptions) {
+    super({ decodeStrings: true });
+    this.#options = options;
+  }
+
+  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+    const { response, length, sends } = this.#options;
+    if (!sends) return done();
+    if (length !== undefined && this.bytes + chunk.length > length)
+      return this.#fail(`The body is longer than the announced ${length} bytes`);
+    if (chunk.length === 0) return done();
+    this.bytes += chunk.length;
+    // Called when the kernel has taken it: at most one piece waits here and one in the socket.
+    response.write(chunk, () => done());
+  }
+
+  override _final(done: () => void): void {
+    const { response, length, sends } = this.#options;
+    if (sends && length !== undefined && this.bytes !== length)
+      return this.#fail(`The body ended after ${this.bytes} of ${length} announced bytes`);
+    response.end();
+    done();
+  }
+
+  override _destroy(error: Error | null, done: () => void): void {
+    if (!this.writableFinished) this.#options.cut(error?.message ?? "The body was given up");
+    // The error stays here: nobody may listen for it, and the cut has told its story.
+    done();
+  }
+
+  #fail(reason: string): void {
+    this.#options.cut(reason);
+    this.destroy();
+  }
+}

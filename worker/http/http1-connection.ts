@@ -1,0 +1,336 @@
+// One HTTP/1.1 connection on Node's parser: one exchange at a time, in order; a close that no answer is lost by; bytes, idle time and progress.
+
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import type { Logger } from "../../log/logger.ts";
+import type { Counters } from "../counters.ts";
+import type { Router, SiteVhost } from "../router.ts";
+import type { Connection } from "./connection.ts";
+import { dispatch, SERVER_METHODS } from "./dispatch.ts";
+import { errorPage } from "./error-page.ts";
+import { HttpError } from "./exchange.ts";
+import { Http1Exchange, requestLine } from "./http1-exchange.ts";
+import { settle } from "./ledger.ts";
+import { classifyFault, type ParserError } from "./parser-fault.ts";
+import { EMPTY_HEAD, readHead } from "./request-head.ts";
+import { composeFields, renderHead } from "./response-head.ts";
+import { createUpgradeRequest, type UpgradeRequest } from "./upgrade-request.ts";
+
+/** Waits of a connection, ms. */
+export type Clocks = {
+  /** From the first byte of a request, or the start of the connection, to the end of its head. Absolute. */
+  readonly headerMs: number;
+  /** Without any progress while a client owes a body or does not take the answer. */
+  readonly progressMs: number;
+  /** For a client to read the last answer and close its side. */
+  readonly lingerMs: number;
+  /** How often all of them are looked at. */
+  readonly sweepMs: number;
+};
+
+/** What is thrown away of a request that was answered before its end, so that the answer is not lost in a reset. */
+const LINGER_BYTES = 4 * 1024 * 1024;
+
+/** What the connections of one front share. */
+export type Http1Context = {
+  readonly router: Router;
+  readonly serverString: string | undefined;
+  readonly clocks: Clocks;
+  readonly counters: Counters;
+  readonly log: Logger;
+  readonly onUpgrade: (upgrade: UpgradeRequest) => void;
+  readonly isDraining: () => boolean;
+  /** A connection has closed, or belongs to HTTP no more. */
+  readonly onGone: (connection: Http1Connection) => void;
+};
+
+type State = "waiting" | "busy" | "lingering" | "upgraded" | "closed";
+type Pending = readonly [request: IncomingMessage, response: ServerResponse];
+
+export class Http1Connection {
+  readonly #context: Http1Context;
+  readonly #socket: Socket;
+  readonly #connection: Connection;
+  #state: State = "waiting";
+  /** performance.now() of the last change of state. */
+  #since = performance.now();
+  #exchange: Http1Exchange | undefined;
+  /** Requests the client sent ahead. Reading stops with the first of them, so what one read of 64 KiB holds is the limit. */
+  readonly #pipeline: Pending[] = [];
+  /** What follows the exchange in progress cannot be read: the answer to that. */
+  #fault: HttpError | undefined;
+  /** That of the last request, at first the default one. Bytes count for it. */
+  #vhost: SiteVhost;
+  #hadRequest = false;
+  #countedRead = 0;
+  #countedWritten = 0;
+  #lingeredBytes = 0;
+
+  constructor(context: Http1Context, socket: Socket, connection: Connection) {
+    this.#context = context;
+    this.#socket = socket;
+    this.#connection = connection;
+    const { listener, localAddress } = connection;
+    this.#vhost = context.router.vhostFor(listener, localAddress, undefined);
+    // Node drops its own listener with an upgrade; an error without one would end the process.
+    socket.on("error", ignore);
+    socket.on("close", () => this.#onClose());
+    socket.on("resume", () => this.#hold());
+    socket.setTimeout(context.clocks.progressMs);
+    // What Node calls after the last answer. Its own version resets a connection with unread bytes.
+    socket.destroySoon = () => this.#linger();
+  }
+
+  get isBusy(): boolean {
+    return this.#state === "busy";
+  }
+
+  /** Whether the connection can be closed without anybody missing anything. */
+  get isIdle(): boolean {
+    return this.#state === "waiting" && this.#socket.bytesRead === this.#countedRead;
+  }
+
+  /** Takes the next request off the parser. */
+  receive(request: IncomingMessage, response: ServerResponse): void {
+    // Behind the last answer nothing is read, let alone acted on.
+    if (this.#fault || (this.#state !== "waiting" && this.#state !== "busy")) return;
+    if (this.#exchange) {
+      this.#pipeline.push([request, response]);
+      this.#hold();
+    } else this.#begin(request, response);
+  }
+
+  /** Takes a connection that the parser has let go for another protocol. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const context = this.#context;
+    const checked = readHead(request);
+    const startedAt = performance.now();
+    if (checked instanceof HttpError) return this.#refuseRaw(checked, request);
+    this.#chooseVhost(checked.authority?.host);
+    this.#enter("upgraded");
+    // The frames behind the head are counted by whoever takes over.
+    this.#countBytes(head.length);
+    context.counters.activeRequests += 1;
+    context.onUpgrade(
+      createUpgradeRequest({
+        request,
+        socket,
+        head,
+        checked,
+        vhost: this.#vhost,
+        connection: this.#connection,
+        counters: context.counters,
+        startedAt,
+        write: (refusal) => this.#writeRaw(refusal),
+        onSettled: (accepted) => {
+          context.counters.activeRequests -= 1;
+          if (accepted) this.#release();
+        },
+      }),
+    );
+  }
+
+  /** Whether a request may leave HTTP now: not while earlier ones are being answered. */
+  get mayUpgrade(): boolean {
+    return this.#state === "waiting" && !this.#exchange && !this.#fault;
+  }
+
+  /** CONNECT: the parser has let the connection go, but this is no proxy. */
+  refuseTunnel(request: IncomingMessage): void {
+    const headers = [["Allow", SERVER_METHODS]] as const;
+    const refusal = new HttpError(405, "This server is no proxy", { headers });
+    if (this.#exchange) this.#fault = refusal;
+    else this.#refuseRaw(refusal, request);
+  }
+
+  /** The parser or the socket failed. */
+  onFault(error: ParserError): void {
+    if (this.#fault || (this.#state !== "waiting" && this.#state !== "busy")) return;
+    const refusal = classifyFault(error);
+    if (!refusal) return void this.#socket.destroy();
+    if (this.#exchange && !this.#exchange.isRead) {
+      // What cannot be read is the body of the request in progress. An answer that is on its way stands.
+      if (!this.#exchange.isAnswered) this.#exchange.reject(refusal);
+    } else if (this.#exchange) {
+      this.#fault = refusal;
+      this.#hold();
+    } else if (refusal.status === 408 && this.#socket.bytesRead === this.#countedRead) {
+      // Nothing was asked, so nothing is answered.
+      this.#socket.destroy();
+    } else this.#refuseRaw(refusal);
+  }
+
+  /** Nothing has moved on the socket for progressMs. */
+  onStall(): void {
+    if (this.#state === "busy" && this.#exchange?.awaitsClient)
+      this.#exchange.reject(new HttpError(408, "The client has stalled"));
+  }
+
+  /** Looks at the clocks. */
+  sweep(now: number): void {
+    const { clocks } = this.#context;
+    const waited = now - this.#since;
+    if (this.#state === "lingering") {
+      if (waited > clocks.lingerMs) this.#socket.destroy();
+    } else if (this.#state === "busy") this.#countBytes();
+    else if (this.#state === "waiting" && this.#hadRequest) {
+      // Node's clock runs for a head that has begun. Empty lines begin none: this bounds them.
+      const keepMs = this.#vhost.config.keepalive_timeout * 1000;
+      if (waited > (this.isIdle ? keepMs : keepMs + clocks.headerMs)) this.#socket.destroy();
+    }
+  }
+
+  /** Cuts the connection, whatever it is doing. */
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  #enter(state: State): void {
+    if (this.#state === "closed") return;
+    this.#state = state;
+    this.#since = performance.now();
+  }
+
+  #begin(request: IncomingMessage, response: ServerResponse): void {
+    const { counters, log, serverString, isDraining } = this.#context;
+    this.#enter("busy");
+    counters.activeRequests += 1;
+    const checked = readHead(request);
+    const refusal = checked instanceof HttpError ? checked : undefined;
+    const head =
+      checked instanceof HttpError ? { ...EMPTY_HEAD, method: request.method ?? "" } : checked;
+    this.#chooseVhost(head.authority?.host);
+    const vhost = this.#vhost;
+    const match = refusal ? undefined : vhost.match(head.path);
+    const exchange = new Http1Exchange({
+      request,
+      response,
+      head,
+      vhost,
+      configured: match?.headers ?? vhost.headers,
+      connection: this.#connection,
+      counters,
+      log,
+      serverString,
+      mustClose: () => refusal !== undefined || isDraining(),
+      cut: (how) => this.#cut(how),
+      onEnd: () => this.#next(),
+    });
+    this.#exchange = exchange;
+    if (refusal) exchange.reject(refusal);
+    else dispatch(exchange, match);
+  }
+
+  /** An exchange is over and counted. */
+  #next(): void {
+    this.#exchange = undefined;
+    this.#context.counters.activeRequests -= 1;
+    this.#countBytes();
+    if (this.#state !== "busy") return;
+    this.#enter("waiting");
+    const pending = this.#pipeline.shift();
+    if (pending) this.#begin(...pending);
+    else if (this.#fault) this.#refuseRaw(this.#fault);
+    if (this.#pipeline.length === 0 && !this.#fault && this.#socket.isPaused())
+      this.#socket.resume();
+  }
+
+  /** Node resumes reading behind our back with every message it has parsed. */
+  #hold(): void {
+    if (this.#state === "busy" && (this.#pipeline.length > 0 || this.#fault)) this.#socket.pause();
+  }
+
+  #chooseVhost(host: string | undefined): void {
+    const { listener, localAddress } = this.#connection;
+    this.#vhost = this.#context.router.vhostFor(listener, localAddress, host);
+    if (!this.#hadRequest) this.#vhost.counters.connections += 1;
+    this.#hadRequest = true;
+  }
+
+  /** Answers without Node's response object and closes. */
+  #refuseRaw(refusal: HttpError, request?: IncomingMessage): void {
+    settle(this.#context.counters, {
+      vhost: this.#vhost,
+      remoteAddress: this.#connection.remoteAddress,
+      requestLine: request && requestLine(request),
+      status: refusal.status,
+      bytes: this.#writeRaw(refusal),
+      startedAt: performance.now(),
+      mark: "rejected",
+    });
+  }
+
+  /** Returns the bytes of the body. */
+  #writeRaw(refusal: HttpError): number {
+    const { status, headers } = refusal;
+    const page = errorPage(status, refusal.message);
+    const fields = composeFields({
+      status,
+      headers: [["Content-Type", "text/html; charset=utf-8"], ...headers],
+      configured: this.#vhost.headers,
+      serverString: this.#context.serverString,
+      version: "1.1",
+      length: Buffer.byteLength(page),
+      closes: true,
+      keepAliveSecs: 0,
+    });
+    if (this.#socket.writable) {
+      this.#socket.write(renderHead(status, fields), "latin1");
+      this.#socket.write(page);
+    }
+    this.#linger();
+    return Buffer.byteLength(page);
+  }
+
+  /** Says goodbye and waits until the client has closed too: closing with bytes unread would reset the connection and destroy the answer on its way. */
+  #linger(): void {
+    if (this.#state === "closed" || this.#state === "lingering") return;
+    this.#enter("lingering");
+    const socket = this.#socket;
+    this.#pipeline.length = 0;
+    // Takes the connection away from the parser.
+    socket.removeAllListeners("data");
+    socket.on("data", (chunk: Buffer) => {
+      this.#lingeredBytes += chunk.length;
+      if (this.#lingeredBytes > LINGER_BYTES) socket.destroy();
+    });
+    socket.end();
+    socket.resume();
+  }
+
+  /** The connection is another protocol's. */
+  #release(): void {
+    Reflect.deleteProperty(this.#socket, "destroySoon");
+    this.#socket.setTimeout(0);
+    this.#context.onGone(this);
+  }
+
+  #cut(how: "close" | "reset"): void {
+    if (how === "close") return void this.#socket.destroy();
+    try {
+      this.#socket.resetAndDestroy();
+    } catch {
+      // Only a TCP socket can be reset. TLS says by itself that its end is missing.
+      this.#socket.destroy();
+    }
+  }
+
+  #countBytes(unread = 0): void {
+    const { bytesRead, bytesWritten } = this.#socket;
+    const { counters } = this.#vhost;
+    counters.rx += Math.max(0, bytesRead - unread - this.#countedRead);
+    counters.tx += Math.max(0, bytesWritten - this.#countedWritten);
+    this.#countedRead = bytesRead - unread;
+    this.#countedWritten = bytesWritten;
+  }
+
+  #onClose(): void {
+    if (this.#state !== "upgraded") this.#countBytes();
+    if (!this.#hadRequest) this.#vhost.counters.connections += 1;
+    this.#state = "closed";
+    this.#context.onGone(this);
+  }
+}
+
+function ignore(): void {}

@@ -1,0 +1,42 @@
+// The one place where a request is counted and logged, so that counters and access log always agree.
+
+import type { Counters } from "../counters.ts";
+import { countLatency, countStatus } from "../counters.ts";
+import type { SiteVhost } from "../router.ts";
+import type { ByteString } from "./exchange.ts";
+
+/** How one request ended. */
+export type Outcome = {
+  readonly vhost: SiteVhost;
+  readonly remoteAddress: string;
+  readonly requestLine: ByteString | undefined;
+  readonly referer?: ByteString | undefined;
+  readonly userAgent?: ByteString | undefined;
+  readonly status: number;
+  /** Bytes of the body that were sent. */
+  readonly bytes: number;
+  /** performance.now() when its head had arrived. */
+  readonly startedAt: number;
+  /** aborted: cut before the answer was complete. rejected: malformed, or an upgrade that was refused. */
+  readonly mark?: "aborted" | "rejected" | "upgraded" | undefined;
+};
+
+/** Counts and logs one request that has ended. */
+export function settle(counters: Counters, outcome: Outcome): void {
+  const { vhost, mark } = outcome;
+  vhost.counters.requests += 1;
+  countStatus(vhost.counters, outcome.status);
+  if (mark === "aborted") vhost.counters.aborted += 1;
+  else if (mark === "rejected") vhost.counters.rejected += 1;
+  else if (mark === "upgraded") vhost.counters.upgrades += 1;
+  countLatency(counters.latency, (performance.now() - outcome.startedAt) * 1000);
+  vhost.accessLog?.log({
+    remoteAddress: outcome.remoteAddress,
+    user: undefined,
+    requestLine: outcome.requestLine,
+    status: outcome.status,
+    bytes: outcome.bytes,
+    referer: outcome.referer,
+    userAgent: outcome.userAgent,
+  });
+}

@@ -1,0 +1,150 @@
+// HTTP/1.1 on Node's own parser, for connections accepted elsewhere. One http.Server that never listens drives all of them.
+
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import type { TLSSocket } from "node:tls";
+import type { Logger } from "../../log/logger.ts";
+import type { Counters } from "../counters.ts";
+import type { Router } from "../router.ts";
+import type { Connection } from "./connection.ts";
+import { Http1Connection, type Clocks, type Http1Context } from "./http1-connection.ts";
+import type { ParserError } from "./parser-fault.ts";
+import { MAX_FIELDS } from "./request-head.ts";
+import type { UpgradeRequest } from "./upgrade-request.ts";
+
+export type { Clocks, Connection, UpgradeRequest };
+
+/** All fields of a request together with its first line, bytes; more is refused with 431. */
+const MAX_HEAD_BYTES = 16 * 1024;
+
+const LINGER_MS = 5_000;
+const SWEEP_MS = 1_000;
+
+export type Http1FrontOptions = {
+  readonly router: Router;
+  /** Value of the Server field; undefined sends none. */
+  readonly serverString: string | undefined;
+  /** `progressMs` is `headerMs` by default. */
+  readonly clocks: Pick<Clocks, "headerMs"> & Partial<Clocks>;
+  readonly counters: Counters;
+  readonly log: Logger;
+  /** Gets each WebSocket handshake; must settle it. */
+  readonly onUpgrade: (upgrade: UpgradeRequest) => void;
+};
+
+export type Http1Front = {
+  /** Takes over a connection; bytes already read must have been unshifted. Its server needs `allowHalfOpen` and `noDelay`; whoever accepts counts open connections. */
+  adopt(socket: Socket | TLSSocket, connection: Connection): void;
+  /** From now on every answer is the last of its connection; idle connections stay until their keep-alive time is over. */
+  drain(): void;
+  /** Closes connections without a request. */
+  closeIdle(): void;
+  /** Cuts every connection and ends all timers. */
+  stop(): void;
+  /** Requests in flight, undecided upgrades among them. */
+  readonly active: number;
+  /** Connections here; those that switched to another protocol have left. */
+  readonly open: number;
+};
+
+/** Starts a front. */
+export function createHttp1Front(options: Http1FrontOptions): Http1Front {
+  const { counters } = options;
+  const { headerMs } = options.clocks;
+  const defaults = { progressMs: headerMs, lingerMs: LINGER_MS, sweepMs: SWEEP_MS };
+  const clocks: Clocks = { ...defaults, ...options.clocks };
+  const connections = new Set<Http1Connection>();
+  const bySocket = new WeakMap<Duplex, Http1Connection>();
+  let isDraining = false;
+  const context: Http1Context = {
+    ...options,
+    clocks,
+    isDraining: () => isDraining,
+    onGone: (connection) => connections.delete(connection),
+  };
+
+  const server = createServer({
+    insecureHTTPParser: false,
+    // The head is checked here, and more strictly.
+    requireHostHeader: false,
+    maxHeaderSize: MAX_HEAD_BYTES,
+    headersTimeout: clocks.headerMs,
+    // An upload may take as long as it makes progress.
+    requestTimeout: 0,
+    connectionsCheckingInterval: clocks.sweepMs,
+    // Idle time is counted per vhost, by the connections themselves.
+    keepAliveTimeout: 0,
+    shouldUpgradeCallback: (request) =>
+      isWebSocketUpgrade(request) && (bySocket.get(request.socket)?.mayUpgrade ?? false),
+  });
+  // One more than is allowed, so that too many can be told from just enough: Node drops the rest silently.
+  server.maxHeadersCount = MAX_FIELDS + 1;
+  server.timeout = 0;
+  // Undocumented: without it a client that closes its sending side gets no answer.
+  Object.assign(server, { httpAllowHalfOpen: true });
+
+  const receive = (request: IncomingMessage, response: ServerResponse): void =>
+    bySocket.get(request.socket)?.receive(request, response);
+  server.on("request", receive);
+  server.on("checkContinue", receive);
+  server.on("checkExpectation", receive);
+  server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) =>
+    bySocket.get(request.socket)?.upgrade(request, socket, head),
+  );
+  server.on("connect", (request: IncomingMessage) =>
+    bySocket.get(request.socket)?.refuseTunnel(request),
+  );
+  server.on("clientError", (error: ParserError, socket: Duplex) =>
+    bySocket.get(socket)?.onFault(error),
+  );
+  // Without a listener Node would destroy the socket.
+  server.on("timeout", (socket: Socket) => bySocket.get(socket)?.onStall());
+  // Starts the clock for heads, which a server that never listens would not have.
+  server.emit("listening");
+
+  const sweep = setInterval(() => {
+    const now = performance.now();
+    for (const connection of connections) connection.sweep(now);
+  }, clocks.sweepMs);
+  sweep.unref();
+
+  return {
+    get active() {
+      return counters.activeRequests;
+    },
+    get open() {
+      return connections.size;
+    },
+    adopt(socket, connection) {
+      const adopted = new Http1Connection(context, socket, connection);
+      connections.add(adopted);
+      bySocket.set(socket, adopted);
+      server.emit("connection", socket);
+    },
+    drain() {
+      isDraining = true;
+    },
+    closeIdle() {
+      for (const connection of connections) if (connection.isIdle) connection.destroy();
+    },
+    stop() {
+      clearInterval(sweep);
+      server.close();
+      for (const connection of connections) connection.destroy();
+    },
+  };
+}
+
+/** The parser has seen "Connection: upgrade" already. Other upgrades are ignored, as RFC 9110 7.8 allows. */
+function isWebSocketUpgrade(request: IncomingMessage): boolean {
+  const { headers } = request;
+  return (
+    request.method === "GET" &&
+    request.httpVersion === "1.1" &&
+    headers.upgrade?.toLowerCase() === "websocket" &&
+    // Bytes of a body would be taken for frames.
+    headers["transfer-encoding"] === undefined &&
+    Number(headers["content-length"] ?? 0) === 0
+  );
+}

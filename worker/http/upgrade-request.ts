@@ -1,0 +1,88 @@
+// A request to leave HTTP: whoever gets it answers exactly once, by reject() or by taking the socket and saying accepted().
+
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import type { HeaderPair } from "../../config/vhost.ts";
+import type { Counters } from "../counters.ts";
+import type { SiteVhost } from "../router.ts";
+import type { Connection } from "./connection.ts";
+import { HttpError, type ByteString } from "./exchange.ts";
+import { requestLine } from "./http1-exchange.ts";
+import { settle } from "./ledger.ts";
+import type { RequestHead } from "./request-head.ts";
+
+export type UpgradeRequest = {
+  readonly request: IncomingMessage;
+  readonly socket: Duplex;
+  /** Bytes that came behind the head of the request. */
+  readonly head: Buffer;
+  readonly connection: Connection;
+  readonly vhost: SiteVhost;
+  /** As Exchange.path and Exchange.target. */
+  readonly path: ByteString;
+  readonly target: ByteString;
+  /** Answers with an error page and closes; counts and logs a rejected request. */
+  reject(status: number, message: string, headers?: readonly HeaderPair[]): void;
+  /** Counts and logs the request as switched to another protocol. From here on the socket, its end and its bytes are the caller's. */
+  accepted(): void;
+};
+
+export type UpgradeParts = Pick<
+  UpgradeRequest,
+  "request" | "socket" | "head" | "connection" | "vhost"
+> & {
+  readonly checked: RequestHead;
+  readonly counters: Counters;
+  readonly startedAt: number;
+  /** Writes a complete answer and closes; returns the bytes of its body. */
+  readonly write: (refusal: HttpError) => number;
+  readonly onSettled: (accepted: boolean) => void;
+};
+
+const SWITCHED = 101;
+const CLIENT_LEFT = 499;
+
+/** Makes an upgrade request that is settled once, at the latest when its socket closes. */
+export function createUpgradeRequest(parts: UpgradeParts): UpgradeRequest {
+  const { request, socket, head, connection, vhost, checked } = parts;
+  let isSettled = false;
+
+  function end(status: number, bytes: number, mark: "upgraded" | "rejected" | "aborted"): void {
+    isSettled = true;
+    socket.off("close", onClose);
+    settle(parts.counters, {
+      vhost,
+      remoteAddress: connection.remoteAddress,
+      requestLine: requestLine(request),
+      referer: request.headers.referer,
+      userAgent: request.headers["user-agent"],
+      status,
+      bytes,
+      startedAt: parts.startedAt,
+      mark,
+    });
+    parts.onSettled(mark === "upgraded");
+  }
+
+  function onClose(): void {
+    end(CLIENT_LEFT, 0, "aborted");
+  }
+
+  socket.once("close", onClose);
+  return {
+    request,
+    socket,
+    head,
+    connection,
+    vhost,
+    path: checked.path,
+    target: checked.target,
+    reject(status, message, headers = []) {
+      if (isSettled) return;
+      end(status, parts.write(new HttpError(status, message, { headers })), "rejected");
+    },
+    accepted() {
+      if (!isSettled) end(SWITCHED, 0, "upgraded");
+    },
+  };
+}

@@ -1,0 +1,25 @@
+// Media types by file name. The only importer of mime.
+
+import mime from "mime";
+
+/** For names that nothing else is known of (RFC 9110 8.3: the client may then look at the bytes). */
+const UNKNOWN = "application/octet-stream";
+/** In "extra-mimetypes": what has no other type. */
+const ANY = "*";
+
+export type MediaTypes = (name: string) => string | undefined;
+
+/** The types of a mount: its own suffixes first, longest before shorter, then the registered ones; undefined sends no Content-Type. */
+export function createMediaTypes(extra: Readonly<Record<string, string>>): MediaTypes {
+  const suffixes = Object.entries(extra)
+    .filter(([suffix]) => suffix !== ANY)
+    .map(([suffix, type]) => [suffix.toLowerCase(), type] as const)
+    .toSorted(([a], [b]) => b.length - a.length);
+  const fallback = extra[ANY] ?? UNKNOWN;
+  return (name) => {
+    const lower = name.toLowerCase();
+    const own = suffixes.find(([suffix]) => lower.endsWith(suffix) && lower.length > suffix.length);
+    const type = own ? own[1] : (mime.getType(lower) ?? fallback);
+    return type === "" ? undefined : type;
+  };
+}

@@ -1,0 +1,147 @@
+// A mount answered by a program (RFC 3875): one mount is one program, what follows the mountpoint is PATH_INFO.
+// No shell and no arguments: a request reaches the program as environment and stdin only (RFC 3875 4.4 lets us).
+
+import { constants } from "node:fs";
+import { access } from "node:fs/promises";
+import { dirname, isAbsolute } from "node:path";
+import type { Origin } from "../../../config/mount.ts";
+import { HttpError } from "../../http/exchange.ts";
+import { defineMount, type Mount, type MountContext } from "../../mount.ts";
+import { isCarriedExactly, startChild, type Child, type Environment } from "./child.ts";
+import { createEnvironment } from "./environment.ts";
+import { createInputTaker } from "./input.ts";
+import { cgiLimits, type CgiLimits } from "./limits.ts";
+import { CgiRun } from "./run.ts";
+import { Slots } from "./slots.ts";
+
+/** Runs a program. `"origin": "cgi:///usr/lib/cgit/cgit.cgi"` */
+export const cgi = defineMount({
+  scheme: "cgi",
+  provision: (context) => createCgiMount(context, cgiLimits),
+});
+
+const METHODS: readonly string[] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+/** A mount within the given limits. */
+export async function createCgiMount(
+  context: MountContext<Extract<Origin, { scheme: "cgi" }>>,
+  limits: CgiLimits,
+): Promise<Mount> {
+  const { program } = context.origin;
+  const { cgiCounters: counters, config, vhost } = context;
+  const log = context.log.child({ script: program });
+  await checkConfiguration(context);
+
+  const cwd = config["cgi-chdir"] ?? dirname(program);
+  const idleMs = config["cgi-timeout"] * 1000;
+  const makeEnvironment = createEnvironment({ program, config, mounts: vhost.mounts });
+  const takeInput = createInputTaker(limits);
+  const slots = new Slots(limits);
+  const runs = new Set<CgiRun>();
+
+  async function start(environment: Environment): Promise<Child> {
+    let child: Child;
+    try {
+      child = await startChild(program, environment, cwd);
+    } catch (error) {
+      counters.cgiFailed += 1;
+      log.error(`Cannot start "${program}": ${errorCode(error)}`);
+      throw await startRefusal(error);
+    }
+    counters.cgiStarted += 1;
+    counters.cgiAlive += 1;
+    void child.exited.then(() => (counters.cgiAlive -= 1));
+    return child;
+  }
+
+  /** What a failed start is to the client. */
+  async function startRefusal(cause: unknown): Promise<HttpError> {
+    switch (errorCode(cause)) {
+      case "ENOENT": // Also a missing interpreter, or a missing working directory.
+        return (await isThere(program))
+          ? new HttpError(502, "The program cannot be started", { cause })
+          : new HttpError(404, "There is no such program", { cause });
+      case "E2BIG":
+        return new HttpError(431, "The request is too long for a program's environment", { cause });
+      case "EAGAIN":
+      case "EMFILE":
+      case "ENFILE":
+      case "ENOMEM":
+        return slots.refusal(cause);
+      default:
+        return new HttpError(502, "The program cannot be started", { cause });
+    }
+  }
+
+  return {
+    async handle(exchange, rest) {
+      if (!METHODS.includes(exchange.method))
+        throw new HttpError(405, "The program takes no such method", {
+          headers: [["Allow", METHODS.join(", ")]],
+        });
+      if (!isCarriedExactly(rest)) throw new HttpError(400, "The path is not UTF-8");
+      const gone = new AbortController();
+      exchange.onAbort(() => gone.abort());
+      using place = await slots.enter(gone.signal);
+      if (place === undefined) return;
+      await using input = await takeInput(exchange);
+      const child = await start(makeEnvironment(exchange, rest, input.bytes));
+      const run = new CgiRun(child, {
+        exchange,
+        input,
+        gone: gone.signal,
+        idleMs,
+        limits,
+        counters,
+        log: log.child({ child: child.pid }),
+      });
+      runs.add(run);
+      if (slots.isClosed) run.stop();
+      await run.finish();
+      runs.delete(run);
+    },
+
+    stop() {
+      slots.close();
+      for (const run of runs) run.stop();
+    },
+  };
+}
+
+/** Refuses what can never work; says what does not work yet. */
+async function checkConfiguration(
+  context: MountContext<Extract<Origin, { scheme: "cgi" }>>,
+): Promise<void> {
+  const { program } = context.origin;
+  const cwd = context.config["cgi-chdir"];
+  if (!isAbsolute(program))
+    context.refuse("origin", `Expected an absolute path behind cgi://, got "${program}"`);
+  else
+    await access(program, constants.X_OK).catch((error: unknown) => {
+      context.log.warn(
+        `Cannot run "${program}" of mount "${context.config.mountpoint}": ${errorCode(error)}`,
+      );
+    });
+  if (cwd !== undefined)
+    await access(cwd, constants.X_OK).catch((error: unknown) => {
+      context.log.warn(`Cannot enter "cgi-chdir" "${cwd}": ${errorCode(error)}`);
+    });
+  for (const [name, value] of context.config["cgi-env"]) {
+    if (!VARIABLE.test(name)) context.refuse("cgi-env", `Not the name of a variable: "${name}"`);
+    if (value.includes("\0")) context.refuse("cgi-env", `The value of "${name}" holds a NUL`);
+  }
+}
+
+/** What the kernel and every program take as a name. */
+const VARIABLE = /^[^=\0]+$/;
+
+async function isThere(path: string): Promise<boolean> {
+  return await access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+function errorCode(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : String(error);
+}
