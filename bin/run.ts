@@ -2,8 +2,9 @@
 
 import { existsSync } from "node:fs";
 import { loadConfig, type LoadedConfig } from "../config/load.ts";
-import { formatProblemWithSource } from "../config/problems.ts";
+import { ConfigError, formatProblemWithSource } from "../config/problems.ts";
 import { createLogger } from "../log/logger.ts";
+import { unblockSignal } from "../posix/signals.ts";
 import { serveControl, type ControlAnswer, type ControlCommand } from "../supervisor/control.ts";
 import { InstanceError, instancePaths, lockInstance } from "../supervisor/instance.ts";
 import { explainFailure } from "../supervisor/launch.ts";
@@ -43,6 +44,8 @@ export async function run(options: RunOptions): Promise<number> {
     process.on("SIGINT", (signal) => supervisor.stop(signal));
     process.on("SIGHUP", () => void supervisor.reload());
     process.on("SIGUSR1", () => void supervisor.reopen());
+    if (!(await unblockSignal("SIGUSR1")))
+      log.info('SIGUSR1 cannot be received here: use "portico reopen"');
     try {
       await supervisor.start(loaded);
       const control = await serveControl(paths.controlSocket, (command) =>
@@ -80,7 +83,8 @@ function reportFailure(error: unknown): number {
     error instanceof InstanceError
       ? { message: error.message, problems: [] }
       : explainFailure(error);
-  for (const problem of problems) console.error(formatProblemWithSource(problem));
+  const remarks = error instanceof ConfigError ? error.remarks : [];
+  for (const problem of [...problems, ...remarks]) console.error(formatProblemWithSource(problem));
   console.error(`portico: ${message}`);
   return 1;
 }

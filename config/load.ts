@@ -60,9 +60,9 @@ export async function loadConfig(
   if (documents.length === files.length && files.length > 0) checkRules(draft, placeOf, report);
   await checkExistence(draft, placeOf, report);
 
-  const sorted = sortProblems(problems);
-  const errors = sorted.filter((problem) => problem.severity === "error");
-  const remarks = sorted.filter((problem) => problem.severity !== "error");
+  // Apart before they are sorted and cut: no flood of warnings may hide an error.
+  const errors = sortProblems(problems.filter((problem) => problem.severity === "error"));
+  const remarks = sortProblems(problems.filter((problem) => problem.severity !== "error"));
   const { global } = draft;
   if (errors.length > 0 || !global) throw new ConfigError(errors, remarks);
   const config = deepFreeze({
@@ -71,7 +71,7 @@ export async function loadConfig(
     global,
     vhosts: draft.vhosts.map(finishVhost).filter((vhost) => vhost !== undefined),
   });
-  return { config, remarks, place: (found) => placeFinding(found, config, files) };
+  return { config, remarks, place: createFindingPlacer(config, files) };
 }
 
 function readDocument(source: SourceFile, report: Report): ConfigDocument | undefined {
@@ -107,17 +107,19 @@ function holds(document: ConfigDocument, path: string): boolean {
   return nearest(document.root, path).rest === "";
 }
 
-/** Texts are parsed again here: a refusal is rare, and trees of a thousand vhosts are large to keep. */
-function placeFinding(
-  found: ProvisionProblem,
+/** Places what workers find. A refusal is rare and trees are large to keep, so texts are parsed again at the first one. */
+function createFindingPlacer(
   config: ServerConfig,
   files: readonly SourceFile[],
-): Problem {
-  const documents = files
-    .map((file) => readDocument(file, () => undefined))
-    .filter((one) => one !== undefined);
-  const where = config.vhosts[found.vhost]?.where ?? { file: "", path: "global" };
-  return createPlacer(documents)(where, found.path, "error", found.message);
+): LoadedConfig["place"] {
+  let placeOf: PlaceOf | undefined;
+  return (found) => {
+    placeOf ??= createPlacer(
+      files.map((file) => readDocument(file, () => undefined)).filter((one) => one !== undefined),
+    );
+    const where = config.vhosts[found.vhost]?.where ?? { file: "", path: "global" };
+    return placeOf(where, found.path, "error", found.message);
+  };
 }
 
 function finishVhost(draft: VhostDraft): VhostConfig | undefined {

@@ -57,7 +57,12 @@ export function sortProblems(problems: readonly Problem[]): Problem[] {
   const rest = sorted.length - MAX_PROBLEMS;
   return [
     ...sorted.slice(0, MAX_PROBLEMS),
-    { severity: "warning", file: "", path: "", message: `And ${rest} more like these` },
+    {
+      severity: sorted[0]?.severity ?? "error",
+      file: "",
+      path: "",
+      message: `And ${rest} more like these`,
+    },
   ];
 }
 

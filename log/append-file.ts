@@ -103,6 +103,8 @@ export function createAppendFile(path: string): AppendFile {
       const opened = openSync(path, OPEN_FLAGS, MODE);
       if (reopened !== undefined) close(reopened, ignore);
       reopened = opened;
+      // What was logged before the rotation belongs to the old file.
+      if (activity === "idle" && lines !== "") flush();
       if (activity !== "writing") swap(opened);
     },
     close() {

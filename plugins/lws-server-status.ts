@@ -4,8 +4,7 @@
 import { readFileSync } from "node:fs";
 import { loadavg } from "node:os";
 import { flag, integer, object } from "../config/shape.ts";
-import type { Board, BoardVhost } from "../ipc/stats.ts";
-import { defineProtocol, type Peer } from "../worker/protocol.ts";
+import { defineProtocol, type Board, type BoardVhost, type Peer } from "../worker/protocol.ts";
 
 /** Boards come once a second, give or take this much; a client is not made to wait for the next one. */
 const BOARD_JITTER_MS = 500;

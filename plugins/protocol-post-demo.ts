@@ -98,6 +98,7 @@ async function readForm(exchange: Exchange): Promise<Form> {
     body.unpipe(parser);
     parser.destroy();
     for (const file of files) file.destroy();
+    await Promise.allSettled([upload]); // nothing of it is left when the answer goes out
   }
 }
 

@@ -46,7 +46,7 @@ function show(status) {
   showFigures({
     Version: board.version,
     Uptime: duration(Number(status.uptime)),
-    Load: `${status.l1} ${status.l2} ${status.l3}`,
+    Load: status.l1,
     "Requests/s": number(rate("requests")),
     "Sent/s": bytes(rate("tx")),
     Connections: number(sum("openConnections")),
@@ -59,8 +59,11 @@ function show(status) {
   showReload(board.lastReload);
   showTable("workers", workerColumns, board.workers);
   showTable("vhosts", vhostColumns, board.vhosts);
-  const mounts = board.vhosts.flatMap(({ key, mounts }) => mounts.map((mount) => ({ key, mount })));
-  showTable("mounts", mountColumns, mounts);
+  showTable(
+    "mounts",
+    mountColumns,
+    board.vhosts.flatMap(({ key, mounts }) => mounts.map((mount) => ({ key, mount }))),
+  );
   showTable("listeners", listenerColumns, board.listeners);
 }
 
@@ -110,10 +113,11 @@ const listenerColumns = {
 /** Columns by title; a cell in an array is a number and stands to the right. */
 function showTable(id, columns, items) {
   const head = document.createElement("tr");
-  for (const title of Object.keys(columns)) {
+  for (const [title, cellOf] of Object.entries(columns)) {
     const cell = document.createElement("th");
     cell.textContent = title;
     cell.scope = "col";
+    cell.classList.toggle("number", items.length > 0 && Array.isArray(cellOf(items[0])));
     head.append(cell);
   }
   const rows = items.map((item) => {

@@ -58,7 +58,8 @@ export function resolveAddresses(
         continue;
       }
       const { port, secure, vhosts } = listener;
-      const key = tcpAddress(host, port);
+      // Free ports are shared by all who ask for one, but not by TLS and plain text.
+      const key = tcpAddress(host, port) + (port === 0 && secure ? "/tls" : "");
       plans.push({ key, address: { kind: "tcp", host, port }, secure, vhosts, overrides: [] });
     }
   }

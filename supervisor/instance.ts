@@ -4,12 +4,14 @@
 import { createHash } from "node:crypto";
 import {
   closeSync,
+  fstatSync,
   ftruncateSync,
   lstatSync,
   mkdirSync,
   openSync,
   readFileSync,
   realpathSync,
+  statSync,
   unlinkSync,
   writeSync,
 } from "node:fs";
@@ -66,7 +68,9 @@ export async function lockInstance(pidFile: string): Promise<InstanceLock> {
   writeSync(fd, `${process.pid}\n`);
   return {
     release() {
-      unlinkSync(pidFile);
+      // Somebody may have removed it, and another server made its own.
+      if (statSync(pidFile, { throwIfNoEntry: false })?.ino === fstatSync(fd).ino)
+        unlinkSync(pidFile);
       closeSync(fd);
     },
   };

@@ -11,8 +11,6 @@ import { lookupOwner } from "./users.ts";
 /** Tries to find one port that is free for both address families when port 0 was asked for. */
 const PORT_TRIES = 10;
 const SOCKET_MODE = 0o660;
-const FREE_PORT_V4 = "0.0.0.0:0";
-const FREE_PORT_V6 = "[::]:0";
 
 /** A bound socket in the hands of a generation. */
 export type Listener = AddressPlan & {
@@ -108,20 +106,26 @@ async function bind(
 ): Promise<[key: string, entry: Entry][]> {
   const { key, address } = plan;
   if (address.kind === "unix") return [[key, await bindUnix(address, user)]];
-  if (key === FREE_PORT_V4 && plans.some((other) => other.key === FREE_PORT_V6))
-    return bindFreePort();
+  const sibling = plans.find((other) => isFreePortSibling(plan, other));
+  if (sibling) return bindFreePort(key, sibling.key);
   return [[key, toEntry(bindTcp(address.host, address.port))]];
 }
 
+function isFreePortSibling(v4: AddressPlan, v6: AddressPlan): boolean {
+  const [one, two] = [v4.address, v6.address];
+  if (one.kind !== "tcp" || two.kind !== "tcp" || v4.secure !== v6.secure) return false;
+  return one.port === 0 && two.port === 0 && one.host === "0.0.0.0" && two.host === "::";
+}
+
 /** One free port for both families. */
-function bindFreePort(): [key: string, entry: Entry][] {
+function bindFreePort(v4Key: string, v6Key: string): [key: string, entry: Entry][] {
   for (let attempt = 1; ; attempt += 1) {
     const first = bindTcp("0.0.0.0", 0);
     try {
       const second = bindTcp("::", first.address().port ?? 0);
       return [
-        [FREE_PORT_V4, toEntry(first)],
-        [FREE_PORT_V6, toEntry(second)],
+        [v4Key, toEntry(first)],
+        [v6Key, toEntry(second)],
       ];
     } catch (error) {
       first.close();

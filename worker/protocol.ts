@@ -5,6 +5,7 @@ import type { Logger } from "../log/logger.ts";
 import type { ByteString, Exchange } from "./http/exchange.ts";
 
 export { HttpError, type Exchange } from "./http/exchange.ts";
+export type { Board, BoardVhost } from "../ipc/stats.ts";
 
 /** One WebSocket connection. */
 export interface Peer<Data = unknown> {

@@ -205,18 +205,8 @@ function createServer(host: ProtocolHost, closeMs: number): WebSocketServer {
   return new WebSocketServer(settings);
 }
 
-/** What is wrong with the opening handshake (RFC 6455 4.2.1), if anything. */
-function refusalOf(request: IncomingMessage): Refusal | undefined {
-  const { headers } = request;
-  if (request.method !== "GET")
-    return { status: 405, message: "A WebSocket opens with GET", headers: [["Allow", "GET"]] };
-  if (request.httpVersion !== "1.1")
-    return { status: 400, message: "A WebSocket opens with HTTP/1.1" };
-  if (headers.upgrade?.toLowerCase() !== "websocket")
-    return { status: 400, message: "The only upgrade here is to websocket" };
-  // RFC 6455 knows no body here; whoever sends one hopes that two readers disagree about where it ends.
-  if (headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) !== 0)
-    return { status: 400, message: "A WebSocket opens without a body" };
+/** What is wrong with the opening handshake (RFC 6455 4.2.1) of what the front knows to be a GET for "websocket" without a body. */
+function refusalOf({ headers }: IncomingMessage): Refusal | undefined {
   if (headers["sec-websocket-version"] !== WEBSOCKET_VERSION)
     return {
       status: 426,

@@ -189,21 +189,24 @@ test("loadConfig takes 0 for the default in times of lwsws", async (t) => {
   assert.deepEqual([config.global["timeout-secs"], config.vhosts[0]?.keepalive_timeout], [15, 5]);
 });
 
+function vhostNamed(text: string): string {
+  return vhostText(`"name": "${text}"`);
+}
+
 test("loadConfig reads conf, then conf.d in byte order without backups and directories", async (t) => {
-  const name = (text: string) => vhostText(`"name": "${text}"`);
   const { config, root } = await read(t, {
-    conf: name("main"),
-    "conf.d/b": name("b"),
-    "conf.d/B": name("B.upper"),
-    "conf.d/10": name("ten"),
-    "conf.d/9": name("nine"),
-    "conf.d/.hidden": name("hidden"),
-    "conf.d/é": name("accent"),
+    conf: vhostNamed("main"),
+    "conf.d/b": vhostNamed("b"),
+    "conf.d/B": vhostNamed("B.upper"),
+    "conf.d/10": vhostNamed("ten"),
+    "conf.d/9": vhostNamed("nine"),
+    "conf.d/.hidden": vhostNamed("hidden"),
+    "conf.d/é": vhostNamed("accent"),
     "conf.d/b~": "not { json",
     "conf.d/~b": "not { json",
     "conf.d/sub/x": "not { json",
     "conf.d/link": "-> ../elsewhere",
-    elsewhere: name("linked"),
+    elsewhere: vhostNamed("linked"),
   });
   const order = ["main", "hidden", "ten", "nine", "B.upper", "b", "linked", "accent"];
   assert.deepEqual(

@@ -5,8 +5,6 @@ import { test } from "node:test";
 import { load, vhostText, type Files } from "./fixture.ts";
 
 const GOOD = vhostText('"name": "good"');
-const mountText = (mount: string) => vhostText(`"mounts": [{"mountpoint": "/", ${mount}}]`);
-const AT_MOUNT = "vhosts[0].mounts[0]";
 
 const cases: readonly [name: string, files: Files, errors: string[]][] = [
   ["no configuration at all", {}, ['conf: Cannot read "ROOT/conf": ENOENT']],
@@ -101,120 +99,6 @@ const cases: readonly [name: string, files: Files, errors: string[]][] = [
     ['conf:1 ‹"a b"› vhosts[0].name: Expected a host name'],
   ],
   [
-    "a mount without mountpoint and origin",
-    { conf: vhostText('"mounts": [{}]') },
-    [
-      `conf:1 ‹{› ${AT_MOUNT}.mountpoint: Missing: a mount needs "mountpoint"`,
-      `conf:1 ‹{› ${AT_MOUNT}.origin: Missing: a mount needs "origin"`,
-    ],
-  ],
-  [
-    "a mountpoint that is not rooted",
-    { conf: vhostText('"mounts": [{"mountpoint": "a", "origin": "callback://p"}]') },
-    [`conf:1 ‹"a"› ${AT_MOUNT}.mountpoint: Expected a path that starts with "/", got "a"`],
-  ],
-  [
-    "an origin with an unknown scheme",
-    { conf: mountText('"origin": "fil://x"') },
-    [
-      `conf:1 ‹"fil://x"› ${AT_MOUNT}.origin: Unknown scheme "fil://"; expected file://, cgi://, >http://, >https:// or callback://; did you mean "file://"?`,
-    ],
-  ],
-  [
-    "the origin gzip://",
-    { conf: mountText('"origin": "gzip://x"') },
-    [
-      `conf:1 ‹"gzip://x"› ${AT_MOUNT}.origin: Unknown scheme "gzip://"; expected file://, cgi://, >http://, >https:// or callback://`,
-    ],
-  ],
-  [
-    "an origin without a scheme",
-    { conf: mountText('"origin": "/srv/www"') },
-    [
-      `conf:1 ‹"/srv/www"› ${AT_MOUNT}.origin: "/srv/www" has no scheme; expected file://, cgi://, >http://, >https:// or callback://, such as "file:///srv/www"`,
-    ],
-  ],
-  [
-    "an origin without a target",
-    { conf: mountText('"origin": "file://"') },
-    [`conf:1 ‹"file://"› ${AT_MOUNT}.origin: Nothing follows "file://"`],
-  ],
-  [
-    "a proxy",
-    { conf: mountText('"origin": "http://127.0.0.1:80/"') },
-    [
-      `conf:1 ‹"http://127.0.0.1:80/"› ${AT_MOUNT}.origin: Reverse proxy mounts are not available yet; to send the client to another address write ">http://127.0.0.1:80/"`,
-    ],
-  ],
-  [
-    "a redirect that would split a header",
-    { conf: mountText('"origin": ">https://a/\\r\\nX: y"') },
-    [
-      `conf:1 ‹">https://a/\\r\\nX: y"› ${AT_MOUNT}.origin: A redirect goes into a header: write spaces and other characters percent-encoded`,
-    ],
-  ],
-  [
-    "a redirect to nowhere",
-    { conf: mountText('"origin": ">https://:80"') },
-    [`conf:1 ‹">https://:80"› ${AT_MOUNT}.origin: "https://:80" is not a URL`],
-  ],
-  [
-    "a second origin that is no callback",
-    {
-      conf: mountText(
-        '"origin": "callback://p", "origin": "callback://q", "origin": "callback://r"',
-      ),
-    },
-    [
-      `conf:1 ‹"origin"› ${AT_MOUNT}.origin: Given twice in one mount; first at conf:1:56, and only one more is taken, a "callback://" that sees requests first`,
-    ],
-  ],
-  [
-    "a directory as file mount that does not exist",
-    { conf: mountText('"origin": "file://./www"') },
-    [`conf:1 ‹"file://./www"› ${AT_MOUNT}.origin: The directory "ROOT/www" does not exist`],
-  ],
-  [
-    "a docroot that is a file",
-    { conf: mountText('"origin": "file://./www"'), www: "" },
-    [`conf:1 ‹"file://./www"› ${AT_MOUNT}.origin: The directory "ROOT/www" is not a directory`],
-  ],
-  [
-    "a CGI program that does not exist",
-    { conf: mountText('"origin": "cgi://./x.cgi"') },
-    [`conf:1 ‹"cgi://./x.cgi"› ${AT_MOUNT}.origin: The CGI program "ROOT/x.cgi" does not exist`],
-  ],
-  [
-    "a CGI program that is not executable",
-    { conf: mountText('"origin": "cgi://./x"'), x: "" },
-    [`conf:1 ‹"cgi://./x"› ${AT_MOUNT}.origin: The CGI program "ROOT/x" is not executable`],
-  ],
-  [
-    "a CGI program that is a directory",
-    { conf: mountText('"origin": "cgi://./x"'), "x/": "" },
-    [`conf:1 ‹"cgi://./x"› ${AT_MOUNT}.origin: The CGI program "ROOT/x" is not a file`],
-  ],
-  [
-    "a NUL in a path",
-    { conf: mountText('"origin": "file:///a\\u0000b"') },
-    [`conf:1 ‹"file:///a\\u0000b"› ${AT_MOUNT}.origin: An origin cannot hold a NUL character`],
-  ],
-  [
-    "a default outside the directory",
-    { conf: mountText('"origin": "file://./", "default": "../x"') },
-    [`conf:1 ‹"../x"› ${AT_MOUNT}.default: Expected a file name below the directory, got "../x"`],
-  ],
-  [
-    "a default that names no file",
-    { conf: mountText('"origin": "file://./", "default": "/"') },
-    [`conf:1 ‹"/"› ${AT_MOUNT}.default: Expected the name of a file below the directory`],
-  ],
-  [
-    "media types without a suffix",
-    { conf: mountText('"origin": "file://./", "extra-mimetypes": {"zip": "application/zip"}') },
-    [`conf:1 ‹{› ${AT_MOUNT}.extra-mimetypes: Expected suffixes such as ".zip", or "*", got "zip"`],
-  ],
-  [
     "header names and values that would split a response",
     {
       conf: vhostText(
@@ -236,18 +120,6 @@ const cases: readonly [name: string, files: Files, errors: string[]][] = [
     ],
   ],
   [
-    "an environment variable with = in its name",
-    { conf: mountText('"origin": "cgi://./x.cgi", "cgi-env": [{"A=B": "1"}]'), "x.cgi": "" },
-    [
-      `conf:1 ‹"1"› ${AT_MOUNT}.cgi-env[0].A=B: "A=B" cannot be the name of an environment variable`,
-    ],
-  ],
-  [
-    "an option of a mount given twice",
-    { conf: mountText('"origin": "callback://p", "pmo": [{"a": 1}, {"a": 2}]') },
-    [`conf:1 ‹[› ${AT_MOUNT}.pmo: The option "a" is given twice`],
-  ],
-  [
     "protocols that are no objects",
     { conf: vhostText('"ws-protocols": [{"p": "1"}, 5]') },
     [
@@ -259,13 +131,6 @@ const cases: readonly [name: string, files: Files, errors: string[]][] = [
     "a protocol enabled twice",
     { conf: vhostText('"ws-protocols": [{"p": {}}, {"p": {}}]') },
     ['conf:1 ‹"p"› vhosts[0].ws-protocols[1].p: The protocol "p" is enabled twice on this vhost'],
-  ],
-  [
-    "a password that would not be asked for",
-    { conf: mountText('"origin": "file://./", "basic-auth": "passwords"') },
-    [
-      `conf:1 ‹"basic-auth"› ${AT_MOUNT}.basic-auth: "basic-auth" asks for a password; not available yet, and without it this would stand open`,
-    ],
   ],
   [
     "a password for a protocol that would not be asked for",
@@ -410,6 +275,11 @@ const cases: readonly [name: string, files: Files, errors: string[]][] = [
     "text in UTF-16",
     { conf: Buffer.from("\uFEFF{}", "utf16le") },
     ["conf:1:1: Not UTF-8: byte 0xff"],
+  ],
+  [
+    "a drop-in that is a device",
+    { conf: GOOD, "conf.d/x": "-> /dev/zero" },
+    ["conf.d/x: Is not a file"],
   ],
   [
     "a drop-in that leads nowhere",

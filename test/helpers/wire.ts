@@ -42,7 +42,8 @@ export async function connect(port: number): Promise<Wire> {
         const { replies } = parseReplies(received, methods);
         if (replies.length >= count) return replies;
         if (failure) throw failure;
-        if (socket.readableEnded) throw new Error(`Only ${replies.length} replies in "${received}"`);
+        if (socket.readableEnded)
+          throw new Error(`Only ${replies.length} replies in "${received}"`);
         await Promise.race([once(socket, "data"), ended]);
       }
     },
@@ -103,7 +104,10 @@ export function parseReplies(
     const headers = parseFields(lines);
     const behind = rest.slice(end + 4);
     const isBare = status < 200 || status === 204 || status === 304;
-    const framed = isBare || methods[replies.length] === "HEAD" ? { body: "", rest: behind } : takeBody(headers, behind);
+    const framed =
+      isBare || methods[replies.length] === "HEAD"
+        ? { body: "", rest: behind }
+        : takeBody(headers, behind);
     if (!framed) return { replies, rest };
     replies.push({ status, headers, body: framed.body });
     rest = framed.rest;
@@ -128,7 +132,9 @@ function takeBody(
 ): { body: string; rest: string } | undefined {
   if (headers.get("transfer-encoding") === "chunked") return takeChunks(text);
   const length = Number(headers.get("content-length") ?? text.length);
-  return text.length < length ? undefined : { body: text.slice(0, length), rest: text.slice(length) };
+  return text.length < length
+    ? undefined
+    : { body: text.slice(0, length), rest: text.slice(length) };
 }
 
 function takeChunks(text: string): { body: string; rest: string } | undefined {

@@ -1,23 +1,21 @@
-// One worker's WebSocket side for tests: a real HTTP server on port 0, an upgrader, protocols on one vhost.
+// One worker's WebSocket side for tests: the real HTTP front on port 0, an upgrader, protocols on one vhost.
 // Several of them share a bus made by createBusDouble(), which does in one process what the supervisor's broker does.
 
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { createServer } from "node:http";
-import type { Duplex } from "node:stream";
+import type { Socket } from "node:net";
 import type { TestContext } from "node:test";
+import type { VhostConfig } from "../../config/vhost.ts";
+import type { Board, VhostCounters } from "../../ipc/stats.ts";
 import { createLogger, type Logger } from "../../log/logger.ts";
-import { emptyVhostCounters, type Board, type VhostCounters } from "../../ipc/stats.ts";
-import { vhostShape, type VhostConfig } from "../../config/vhost.ts";
-import { createCounters, type Counters } from "../../worker/counters.ts";
+import type { Counters } from "../../worker/counters.ts";
 import type {
   Bus,
   ProtocolContext,
   ProtocolDefinition,
   ProtocolHost,
-  ProtocolInstance,
 } from "../../worker/protocol.ts";
 import { createUpgrader, type Upgrader, type UpgraderOptions } from "../../worker/upgrade.ts";
+import { startSite, type TestMount } from "../helpers/site.ts";
 
 type BusListener = (message: Buffer, from: number) => void;
 
@@ -80,6 +78,7 @@ export type ProtocolServerOptions = {
   /** As a configuration writes them, by protocol. */
   readonly options?: Readonly<Record<string, unknown>>;
   readonly defaultProtocol?: string;
+  readonly mounts?: readonly TestMount[];
   readonly bus?: BusDouble;
   readonly worker?: number;
   readonly limits?: Pick<UpgraderOptions, "idleMs" | "answerMs" | "closeMs">;
@@ -92,17 +91,17 @@ export type ProtocolServer = {
   readonly upgrader: Upgrader;
   readonly counters: Counters;
   readonly vhostCounters: VhostCounters;
+  /** Of the latest upgrade. */
   readonly vhost: VhostConfig;
-  /** The server's ends of the connections that were upgraded, first one first. */
-  readonly sockets: readonly Duplex[];
-  /** Upgrades that were accepted so far. */
-  accepted(): number;
+  /** The server's ends of the connections, first one first. */
+  readonly sockets: readonly Socket[];
   /** Waits until the server, too, knows that every WebSocket is over. */
   deserted(): Promise<void>;
   /** Gives a board to whoever watches; false when nobody does. */
   showBoard(board: Board): boolean;
-  instance(name: string): ProtocolInstance;
 };
+
+const VHOST = "localhost";
 
 /** Starts one, and stops it when the test ends. */
 export async function startProtocolServer(
@@ -112,20 +111,10 @@ export async function startProtocolServer(
   const worker = options.worker ?? 1;
   const bus = (options.bus ?? createBusDouble()).join(worker);
   const log = options.logger ?? (await createLogger({ name: "test", level: "silent" }));
-  const counters = createCounters();
-  const vhostCounters = emptyVhostCounters();
   const watchers = new Set<(board: Board) => void>();
   const timers = new Set<NodeJS.Timeout>();
-  const vhost: VhostConfig = {
-    ...vhostShape.parse({ name: "localhost", port: 0 }),
-    mounts: [],
-    "ws-protocols": [],
-    where: { file: "", path: "vhosts[0]" },
-  };
-  const sockets: Duplex[] = [];
-
   const context: ProtocolContext = {
-    vhost: { name: "localhost", port: 0, secure: false },
+    vhost: { name: VHOST, port: 80, secure: false },
     version: "portico-test",
     worker,
     log,
@@ -151,62 +140,42 @@ export async function startProtocolServer(
     protocols.set(name, { definition, instance, isDefault: options.defaultProtocol === name });
   }
 
-  const upgrader = createUpgrader({
-    worker,
-    counters,
-    log,
-    ...options.limits,
+  let upgrader: Upgrader | undefined;
+  let vhost: VhostConfig | undefined;
+  const site = await startSite(t, {
+    vhosts: [{ name: VHOST, mounts: options.mounts ?? [], protocols }],
+    onUpgrade(upgrade) {
+      vhost = upgrade.vhost.config;
+      upgrader?.handle(upgrade);
+    },
   });
-  const server = createServer();
-  server.on("upgrade", (request, socket, head) =>
-    upgrader.handle({
-      request,
-      socket,
-      head,
-      connection: { remoteAddress: request.socket.remoteAddress ?? "" },
-      vhost: { config: vhost, protocols, counters: vhostCounters },
-      target: request.url ?? "",
-      reject(status, message, headers = []) {
-        const lines = headers.map(([name, value]) => `${name}: ${value}\r\n`).join("");
-        socket.end(`HTTP/1.1 ${status} Refused\r\n${lines}Connection: close\r\n\r\n${message}`);
-      },
-      accepted() {
-        sockets.push(socket);
-      },
-    }),
-  );
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
+  assert.deepEqual(site.refused, []);
+  const { counters, port } = site;
+  const started = createUpgrader({ worker, counters, log, ...options.limits });
+  upgrader = started;
   t.after(() => {
-    upgrader.stop();
+    started.stop();
     for (const { instance } of protocols.values()) instance.stop?.();
     for (const timer of timers) clearInterval(timer);
-    server.close();
   });
 
-  const address = server.address();
-  assert(typeof address === "object" && address !== null);
-  const { port } = address;
   return {
     port,
     url: `ws://127.0.0.1:${port}`,
-    upgrader,
+    upgrader: started,
     counters,
-    vhostCounters,
-    vhost,
-    sockets,
-    accepted: () => sockets.length,
+    vhostCounters: counters.vhost(`${VHOST}:80`),
+    get vhost() {
+      assert.ok(vhost);
+      return vhost;
+    },
+    sockets: site.accepted,
     async deserted() {
-      while (upgrader.open > 0) await new Promise(setImmediate);
+      while (started.open > 0) await new Promise(setImmediate);
     },
     showBoard(board) {
       for (const watcher of watchers) watcher(board);
       return watchers.size > 0;
-    },
-    instance(name) {
-      const host = protocols.get(name);
-      if (!host) throw new Error(`No protocol "${name}" here`);
-      return host.instance;
     },
   };
 }

@@ -35,16 +35,11 @@ type Refused = {
 };
 
 const refused: readonly Refused[] = [
-  { what: "POST", status: 405, requestLine: "POST / HTTP/1.1", answer: /^Allow: GET$/m },
-  { what: "HTTP/1.0", status: 400, requestLine: "GET / HTTP/1.0" },
-  { what: "another upgrade", status: 400, headers: { Upgrade: "h2c" } },
-  { what: "a body by length", status: 400, headers: { "Content-Length": "3" } },
-  { what: "a chunked body", status: 400, headers: { "Transfer-Encoding": "chunked" } },
   {
     what: "version 7",
     status: 426,
     headers: { "Sec-WebSocket-Version": "7" },
-    answer: /^Sec-WebSocket-Version: 13$/m,
+    answer: /^Sec-WebSocket-Version: 13\r$/m,
   },
   { what: "no version", status: 426, headers: { "Sec-WebSocket-Version": undefined } },
   { what: "no key", status: 400, headers: { "Sec-WebSocket-Key": undefined } },
@@ -69,17 +64,38 @@ const refused: readonly Refused[] = [
   { what: "a file", status: 403, headers: { Origin: "file://" } },
 ];
 
+const ignored: readonly Refused[] = [
+  { what: "a POST", status: 404, requestLine: "POST / HTTP/1.1" },
+  { what: "HTTP/1.0", status: 404, requestLine: "GET / HTTP/1.0" },
+  { what: "an upgrade to something else", status: 404, headers: { Upgrade: "h2c" } },
+  { what: "a request without Connection: upgrade", status: 404, headers: { Connection: "close" } },
+  { what: "a body by length", status: 404, headers: { "Content-Length": "5" } },
+  { what: "a chunked body", status: 404, headers: { "Transfer-Encoding": "chunked" } },
+];
+
+suite("Upgrader never sees, because it is answered as an ordinary request,", () => {
+  for (const { what, status, headers, requestLine } of ignored) {
+    test(what, async (t) => {
+      const server = await start(t, { defaultProtocol: "echo" });
+      const request = handshake(server.port, headers, requestLine);
+      // The end of the chunked body, or the five bytes of the other.
+      const client = await RawClient.open(t, server.port, `${request}0\r\n\r\n`);
+      assert.match(await client.head(), new RegExp(`^HTTP/1.1 ${status} `));
+      assert.equal(server.vhostCounters.upgrades, 0);
+    });
+  }
+});
+
 suite("Upgrader refuses", () => {
-  for (const { what, status, headers, requestLine, answer } of refused) {
+  for (const { what, status, headers, answer } of refused) {
     test(what, async (t) => {
       const server = await start(t);
-      const request = handshake(server.port, headers, requestLine);
-      // The bodies announced by some rows.
-      const client = await RawClient.open(t, server.port, `${request}0\r\n\r\n`);
+      const client = await RawClient.open(t, server.port, handshake(server.port, headers));
       const head = await client.head();
       assert.match(head, new RegExp(`^HTTP/1.1 ${status} `));
       if (answer) assert.match(head, answer);
-      assert.equal(server.accepted(), 0);
+      assert.equal(server.vhostCounters.upgrades, 0);
+      assert.equal(server.vhostCounters.rejected, 1);
       assert.equal(server.upgrader.open, 0);
     });
   }
@@ -96,7 +112,7 @@ suite("Upgrader accepts", () => {
     assert.equal(HANDSHAKE_KEY, "dGhlIHNhbXBsZSBub25jZQ==");
     assert.match(head, /^Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK\+xOo=\r?$/m);
     assert.match(head, /^Sec-WebSocket-Protocol: echo\r?$/m);
-    assert.equal(server.accepted(), 1);
+    assert.equal(server.vhostCounters.upgrades, 1);
   });
 
   test("a client that names none, for the default protocol", async (t) => {
@@ -269,7 +285,11 @@ suite("Upgrader", () => {
 
   test("counts open WebSockets and the bytes of each direction", async (t) => {
     const server = await start(t);
-    const client = await RawClient.upgrade(t, server.port, "echo");
+    const request = handshake(server.port, { "Sec-WebSocket-Protocol": "echo" });
+    const early = Buffer.concat([Buffer.from(request), frame("early")]);
+    const client = await RawClient.open(t, server.port, early);
+    await client.head();
+    await client.frame();
     assert.equal(server.counters.openWebSockets, 1);
     client.socket.write(frame("x".repeat(100)));
     await client.frame();
@@ -277,7 +297,7 @@ suite("Upgrader", () => {
     await client.closed;
     await server.deserted();
     assert.equal(server.counters.openWebSockets, 0);
-    assert.equal(server.vhostCounters.rx, 6 + 100 + 6 + 2);
+    assert.equal(server.vhostCounters.rx, early.length + 6 + 100 + 6 + 2);
     assert.equal(server.vhostCounters.tx, client.bytesRead);
   });
 

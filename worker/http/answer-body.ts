@@ -31,7 +31,11 @@ export class AnswerBody extends Writable {
     if (chunk.length === 0) return done();
     this.bytes += chunk.length;
     // Called when the kernel has taken it: at most one piece waits here and one in the socket.
-    response.write(chunk, () => done());
+    response.write(chunk, (error) => {
+      // Going on would spin: a dead connection takes everything at once.
+      if (error) this.destroy();
+      else done();
+    });
   }
 
   override _final(done: () => void): void {

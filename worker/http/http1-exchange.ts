@@ -150,6 +150,8 @@ export class Http1Exchange implements Exchange {
         { err: refusal.cause ?? refusal, target: this.target },
         "A request failed",
       );
+    // Whoever fails after the last word has not spoilt the answer.
+    if (this.isAnswered) return;
     if (this.#state !== "open") return this.abort(refusal.message);
     const page = errorPage(refusal.status, refusal.status < 500 ? refusal.message : "");
     try {

@@ -175,14 +175,15 @@ function forms() {
       }
     });
   }
+}
 
-  function resultOf(page) {
-    const table = document.createElement("table");
-    for (const row of page.querySelectorAll("tr"))
-      table.append(tableRow([...row.cells].map((cell) => cell.textContent)));
-    const file = page.body.textContent.match(/filename: .*$/s)?.[0] ?? "";
-    return [table, file];
-  }
+/** The table of the answered page, and its line on the file, as text. */
+function resultOf(page) {
+  const table = document.createElement("table");
+  for (const row of page.querySelectorAll("tr"))
+    table.append(tableRow([...row.cells].map((cell) => cell.textContent)));
+  const file = page.body.textContent.match(/filename: .*$/s)?.[0] ?? "";
+  return [table, file];
 }
 
 function cgi() {

@@ -3,7 +3,7 @@
 
 import { constants } from "node:fs";
 import { access } from "node:fs/promises";
-import { dirname, isAbsolute } from "node:path";
+import { dirname } from "node:path";
 import type { Origin } from "../../../config/mount.ts";
 import { HttpError } from "../../http/exchange.ts";
 import { defineMount, type Mount, type MountContext } from "../../mount.ts";
@@ -30,9 +30,9 @@ export async function createCgiMount(
   const { program } = context.origin;
   const { cgiCounters: counters, config, vhost } = context;
   const log = context.log.child({ script: program });
-  await checkConfiguration(context);
-
   const cwd = config["cgi-chdir"] ?? dirname(program);
+  await checkAccess(context, cwd);
+
   const idleMs = config["cgi-timeout"] * 1000;
   const makeEnvironment = createEnvironment({ program, config, mounts: vhost.mounts });
   const takeInput = createInputTaker(limits);
@@ -108,32 +108,19 @@ export async function createCgiMount(
   };
 }
 
-/** Refuses what can never work; says what does not work yet. */
-async function checkConfiguration(
+/** The user of this worker may be allowed less than the supervisor, who looked before. */
+async function checkAccess(
   context: MountContext<Extract<Origin, { scheme: "cgi" }>>,
+  cwd: string,
 ): Promise<void> {
-  const { program } = context.origin;
-  const cwd = context.config["cgi-chdir"];
-  if (!isAbsolute(program))
-    context.refuse("origin", `Expected an absolute path behind cgi://, got "${program}"`);
-  else
-    await access(program, constants.X_OK).catch((error: unknown) => {
-      context.log.warn(
-        `Cannot run "${program}" of mount "${context.config.mountpoint}": ${errorCode(error)}`,
-      );
-    });
-  if (cwd !== undefined)
-    await access(cwd, constants.X_OK).catch((error: unknown) => {
-      context.log.warn(`Cannot enter "cgi-chdir" "${cwd}": ${errorCode(error)}`);
-    });
-  for (const [name, value] of context.config["cgi-env"]) {
-    if (!VARIABLE.test(name)) context.refuse("cgi-env", `Not the name of a variable: "${name}"`);
-    if (value.includes("\0")) context.refuse("cgi-env", `The value of "${name}" holds a NUL`);
-  }
+  const { origin, refuse } = context;
+  await access(origin.program, constants.X_OK).catch((error: unknown) =>
+    refuse("origin", `Cannot run "${origin.program}": ${errorCode(error)}`),
+  );
+  await access(cwd, constants.X_OK).catch((error: unknown) =>
+    refuse("cgi-chdir", `Cannot enter "${cwd}": ${errorCode(error)}`),
+  );
 }
-
-/** What the kernel and every program take as a name. */
-const VARIABLE = /^[^=\0]+$/;
 
 async function isThere(path: string): Promise<boolean> {
   return await access(path).then(

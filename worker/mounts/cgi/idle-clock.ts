@@ -3,17 +3,17 @@
 /** setTimeout takes no more than 31 bits. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-/** Runs until it expires or is stopped. `limitMs` is asked at every look: it may grow beyond `idleMs` while somebody else is waited for. */
+/** Runs until it has expired or is stopped; stands still while `isPaused` says so. */
 export class IdleClock {
   readonly #idleMs: number;
-  readonly #limitMs: () => number;
+  readonly #isPaused: () => boolean;
   readonly #expired: () => void;
   #touchedAt = performance.now();
   #timer: NodeJS.Timeout;
 
-  constructor(idleMs: number, limitMs: () => number, expired: () => void) {
+  constructor(idleMs: number, isPaused: () => boolean, expired: () => void) {
     this.#idleMs = Math.min(idleMs, MAX_TIMER_MS);
-    this.#limitMs = limitMs;
+    this.#isPaused = isPaused;
     this.#expired = expired;
     this.#timer = setTimeout(() => this.#look(), this.#idleMs);
   }
@@ -28,8 +28,9 @@ export class IdleClock {
   }
 
   #look(): void {
-    const leftMs = this.#touchedAt + this.#limitMs() - performance.now();
+    if (this.#isPaused()) this.touch();
+    const leftMs = this.#touchedAt + this.#idleMs - performance.now();
     if (leftMs <= 0) this.#expired();
-    else this.#timer = setTimeout(() => this.#look(), Math.min(Math.ceil(leftMs), this.#idleMs));
+    else this.#timer = setTimeout(() => this.#look(), Math.ceil(leftMs));
   }
 }

@@ -18,8 +18,6 @@ export type CgiLimits = {
   readonly killGraceMs: number;
   /** How long the end of an answer waits for the exit status behind the end of the output. */
   readonly exitGraceMs: number;
-  /** A client that neither sends nor takes a byte, when "cgi-timeout" is shorter than this. */
-  readonly clientStallMs: number;
   /** What one request may log of its program's stderr. */
   readonly stderrBytes: number;
   readonly stderrLineBytes: number;
@@ -35,7 +33,6 @@ export const cgiLimits: CgiLimits = {
   spoolTotalBytes: 1024 * 1024 * 1024,
   killGraceMs: 1_000,
   exitGraceMs: 250,
-  clientStallMs: 60_000,
   stderrBytes: 64 * 1024,
   stderrLineBytes: 4 * 1024,
 };

@@ -40,7 +40,7 @@ export class CgiRun {
     this.#answer = new CgiAnswer(context.exchange, context.gone, (text) => context.log.warn(text));
     this.#clock = new IdleClock(
       context.idleMs,
-      () => this.#limitMs(),
+      () => this.#waitsForClient(),
       () => this.#expire(),
     );
   }
@@ -122,7 +122,8 @@ export class CgiRun {
     if (!this.#answer.isOver) this.#clock.touch();
   }
 
-  get #waitsForClient(): boolean {
+  /** "cgi-timeout" is the program's clock. A client that is waited for has one of its own, at the front. */
+  #waitsForClient(): boolean {
     if (this.#answer.isOver) return false;
     const { stdin } = this.#child;
     const waitsForBody =
@@ -130,22 +131,11 @@ export class CgiRun {
     return waitsForBody || this.#answer.waitsForClient;
   }
 
-  /** "cgi-timeout" is the program's; a slow client is given at least as long as any other client. */
-  #limitMs(): number {
-    const { idleMs, limits } = this.#context;
-    return this.#waitsForClient ? Math.max(idleMs, limits.clientStallMs) : idleMs;
-  }
-
   #expire(): void {
     const { counters, idleMs, log } = this.#context;
-    if (this.#waitsForClient) {
-      log.info("The client neither sent nor took a byte: cut");
-      this.#answer.refuse(new HttpError(408, "The request stalled"));
-    } else {
-      counters.cgiTimedOut += 1;
-      log.warn(`CGI program moved no byte for ${idleMs / 1000} s: ended`);
-      this.#answer.refuse(new HttpError(504, "The program did not answer in time"));
-    }
+    counters.cgiTimedOut += 1;
+    log.warn(`CGI program moved no byte for ${idleMs / 1000} s: ended`);
+    this.#answer.refuse(new HttpError(504, "The program did not answer in time"));
     this.#end();
   }
 

@@ -7,8 +7,9 @@ import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { Readable } from "node:stream";
 import { test } from "node:test";
+import { connect } from "../../../helpers/wire.ts";
 import { serveCgi } from "./cgi-server.ts";
-import { talk, until } from "./clients.ts";
+import { until } from "./clients.ts";
 
 const ECHO = "printf 'Content-Type: application/octet-stream\\n\\n'; exec cat";
 /** Says how much of a body came, and its announced length. */
@@ -95,18 +96,16 @@ test("a client that does not read holds up the program, not the server's memory"
 
 test("stdin ends exactly where the body does, also when the next request is already there", async (t) => {
   const server = await serveCgi(t, COUNT);
-  const answers = await talk(
-    server.port,
+  const wire = await connect(server.port);
+  wire.write(
     [
       "POST /run HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n12345",
       "POST /run HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\n123",
       "GET /run HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
     ].join(""),
   );
-  assert.deepEqual(
-    answers.match(/^(?:\d+)? +\d+$/gm)?.map((line) => line.trim().split(/ +/)),
-    [["5", "5"], ["3", "3"], ["0"]],
-  );
+  const bodies = (await wire.replies(3)).map(({ body }) => body.trim().split(/ +/));
+  assert.deepEqual(bodies, [["5", "5"], ["3", "3"], ["0"]]);
 });
 
 for (const [what, bytes] of [

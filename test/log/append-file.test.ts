@@ -1,0 +1,102 @@
+import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, constants, openSync, readFileSync, renameSync, statSync, watch } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { createAppendFile } from "../../log/append-file.ts";
+import { temporaryDirectory } from "../helpers/site.ts";
+
+test("AppendFile appends whole lines and writes the rest when it closes", async (t) => {
+  const path = join(temporaryDirectory(t), "log");
+  const first = createAppendFile(path);
+  const second = createAppendFile(path);
+  for (let line = 0; line < 20_000; line += 1) {
+    first.write(`first ${line}\n`);
+    second.write(`second ${line} \xff\n`);
+    if (line % 1_000 === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  await Promise.all([first.close(), second.close()]);
+  const lines = readFileSync(path, "latin1").split("\n");
+  assert.equal(lines.pop(), "");
+  assert.equal(lines.length, 40_000);
+  for (const line of lines) assert.match(line, /^(?:first \d+|second \d+ \xff)$/);
+  for (const name of ["first", "second"]) {
+    const numbers = lines
+      .filter((line) => line.startsWith(name))
+      .map((line) => Number(line.split(" ")[1]));
+    assert.deepEqual(numbers, [...numbers.keys()]);
+  }
+  assert.equal(first.dropped + second.dropped, 0);
+});
+
+test("AppendFile writes by itself within a second or so", async (t) => {
+  const path = join(temporaryDirectory(t), "log");
+  const file = createAppendFile(path);
+  const watcher = watch(path);
+  t.after(() => watcher.close());
+  file.write("a\n");
+  while (statSync(path).size === 0) await once(watcher, "change");
+  assert.equal(readFileSync(path, "latin1"), "a\n");
+  await file.close();
+});
+
+test("AppendFile goes on in a new file after reopen", async (t) => {
+  const path = join(temporaryDirectory(t), "log");
+  const file = createAppendFile(path);
+  file.write(`${"a".repeat(20_000)}\n`);
+  renameSync(path, `${path}.1`);
+  file.reopen();
+  file.write("b\n");
+  await file.close();
+  assert.equal(readFileSync(`${path}.1`, "latin1"), `${"a".repeat(20_000)}\n`);
+  assert.equal(readFileSync(path, "latin1"), "b\n");
+});
+
+test("AppendFile keeps the old file when the new one cannot be opened", async (t) => {
+  const directory = temporaryDirectory(t);
+  const path = join(directory, "log");
+  const file = createAppendFile(path);
+  renameSync(directory, `${directory}.moved`);
+  t.after(() => renameSync(`${directory}.moved`, directory));
+  assert.throws(() => file.reopen(), { code: "ENOENT" });
+  file.write("a\n");
+  await file.close();
+  assert.equal(readFileSync(`${directory}.moved/log`, "latin1"), "a\n");
+});
+
+test("AppendFile drops and counts lines that a full disk does not take", async () => {
+  const file = createAppendFile("/dev/full");
+  const line = `${"x".repeat(1_023)}\n`;
+  for (let count = 0; count < 3_000; count += 1) file.write(line);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.ok(file.dropped >= 3_000 - 1_024, String(file.dropped));
+  await file.close();
+  assert.equal(file.dropped, 3_000);
+});
+
+test("AppendFile finishes a short write before it goes on", async (t) => {
+  const path = join(temporaryDirectory(t), "pipe");
+  execFileSync("mkfifo", [path]);
+  // A pipe takes 64 KiB and no more until somebody reads: a longer write ends in the middle of a line.
+  const holder = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const file = createAppendFile(path);
+  const lines = Array.from({ length: 2_000 }, (_, index) => `${index} ${"y".repeat(90)}\n`);
+  for (const line of lines) file.write(line);
+  const reader = spawn("cat", [path], { stdio: ["ignore", "pipe", "inherit"] });
+  t.after(() => closeSync(holder));
+  t.after(() => reader.kill());
+  const expected = lines.join("");
+  let received = "";
+  reader.stdout.on("data", (chunk: Buffer) => (received += chunk.toString("latin1")));
+  while (received.length < expected.length) await once(reader.stdout, "data");
+  assert.equal(received, expected);
+  await file.close();
+  assert.equal(file.dropped, 0);
+});
+
+test("createAppendFile refuses a pipe without a reader at once", (t) => {
+  const path = join(temporaryDirectory(t), "pipe");
+  execFileSync("mkfifo", [path]);
+  assert.throws(() => createAppendFile(path), { code: "ENXIO" });
+});
