@@ -6,8 +6,6 @@ import {
   closeSync,
   fstatSync,
   ftruncateSync,
-  lstatSync,
-  mkdirSync,
   openSync,
   readFileSync,
   realpathSync,
@@ -15,10 +13,10 @@ import {
   unlinkSync,
   writeSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import type { GlobalConfig } from "../config/server.ts";
 import { lockFile } from "../posix/lock.ts";
+import { makePrivateDirectory, runtimeDirectory } from "../posix/runtime-directory.mjs";
 
 export type InstancePaths = { readonly pidFile: string; readonly controlSocket: string };
 
@@ -45,7 +43,10 @@ export type InstanceLock = { release(): void };
 
 /** Takes the lock and writes the pid. Throws InstanceError, naming the pid of the other, when it is taken. */
 export async function lockInstance(pidFile: string): Promise<InstanceLock> {
-  prepareDirectory(dirname(pidFile));
+  if (!makePrivateDirectory(dirname(pidFile)))
+    throw new InstanceError(
+      `"${dirname(pidFile)}" belongs to another user; set "pid-file" and "control-socket"`,
+    );
   let fd: number;
   try {
     fd = openSync(pidFile, "a+", 0o644);
@@ -74,23 +75,6 @@ export async function lockInstance(pidFile: string): Promise<InstanceLock> {
       closeSync(fd);
     },
   };
-}
-
-function runtimeDirectory(): string {
-  if (process.getuid?.() === 0) return "/run/portico";
-  const base = process.env["XDG_RUNTIME_DIR"];
-  return base ? join(base, "portico") : join(tmpdir(), `portico-${process.getuid?.() ?? "user"}`);
-}
-
-/** Makes the directory, private. One that another user made (in /tmp anybody can) is refused. */
-function prepareDirectory(directory: string): void {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const owner = lstatSync(directory).uid;
-  const uid = process.getuid?.() ?? owner;
-  if (owner !== uid && owner !== 0)
-    throw new InstanceError(
-      `"${directory}" belongs to uid ${owner}; set "pid-file" and "control-socket"`,
-    );
 }
 
 function isAlive(pid: number): boolean {

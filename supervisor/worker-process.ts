@@ -219,6 +219,7 @@ function workerEnvironment(): NodeJS.ProcessEnv {
     "TMPDIR",
     "NODE_EXTRA_CA_CERTS",
     "NODE_V8_COVERAGE",
+    "NODE_COMPILE_CACHE",
     "PORTICO_LOG_LEVEL",
     "FORCE_COLOR",
     "NO_COLOR",

@@ -1,5 +1,6 @@
 // One worker, from its first message to its exit: configure, provision, ready or rejected, open, drain or stop.
 
+import { flushCompileCache } from "node:module";
 import net from "node:net";
 import { createChannel } from "../ipc/channel.ts";
 import { toSupervisor, toWorker, type Configuration } from "../ipc/messages.ts";
@@ -22,6 +23,8 @@ const EXIT_FATAL = 70;
 
 /** Runs a worker on the channel it inherited. Never returns; the process exits by itself. */
 export async function runWorker(): Promise<void> {
+  // Now, because the user that we become may not write there.
+  flushCompileCache();
   const log = await createLogger({
     name: "worker",
     level: process.env["PORTICO_LOG_LEVEL"] ?? "info",

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import {
   existsSync,
@@ -18,7 +18,7 @@ import net from "node:net";
 import { availableParallelism, networkInterfaces, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import test, { type TestContext } from "node:test";
-import { runPortico, startPortico, waitUntil } from "../helpers/server.ts";
+import { runPortico, startPortico, waitUntil, type Portico } from "../helpers/server.ts";
 
 const LINUX_ONLY = { skip: process.platform !== "linux" && "needs /proc" };
 const files = { "public/index.html": "<h1>hello</h1>" };
@@ -80,30 +80,39 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
   });
 }
 
-test("SIGTERM lets a request in flight finish and refuses new connections; a second one ends it at once", async (t) => {
+/** A CGI program that sends half its answer, then waits for a line of the FIFO "gate" beside it. */
+const GATED_CGI = `#!/bin/sh
+printf 'Content-Type: text/plain\\n\\nfirst\\n'
+read line < gate
+echo "$line"
+`;
+
+async function startGated(
+  t: TestContext,
+  stopSecs: number,
+): Promise<{ portico: Portico; gate: string; received: () => string }> {
+  const gated = { mountpoint: "/gated", origin: "cgi://gated.cgi", "cgi-timeout": 30 };
   const portico = await startPortico(t, {
-    conf: {
-      global: { "stop-secs": 20 },
-      vhosts: [
-        {
-          ...vhost,
-          mounts: [{ mountpoint: "/wait", origin: "cgi://wait.cgi", "cgi-timeout": 20 }],
-        },
-      ],
-    },
-    files: {
-      "wait.cgi":
-        '#!/bin/sh\nprintf "Content-Type: text/plain\\n\\nfirst\\n"\nread line < "$FIFO"\necho "$line"\n',
-    },
+    conf: { global: { "stop-secs": stopSecs }, vhosts: [{ ...vhost, mounts: [gated] }] },
+    files: { "gated.cgi": GATED_CGI },
     workers: 1,
-    expect: [/^Worker died/, /CGI/],
+    expect: [/CGI/],
   });
+  const gate = join(portico.directory, "gate");
+  execFileSync("mkfifo", [gate]);
   const socket = net.connect(portico.port(), "127.0.0.1");
   let received = "";
   socket.on("data", (chunk) => (received += chunk.toString()));
   socket.on("error", () => {});
-  socket.write("GET /wait HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  t.after(() => socket.destroy());
+  socket.write("GET /gated HTTP/1.1\r\nHost: localhost\r\n\r\n");
   await waitUntil("the first half", () => received.includes("first"));
+  return { portico, gate, received: () => received };
+}
+
+test("SIGTERM refuses new connections and lets a request in flight finish", async (t) => {
+  const { portico, gate, received } = await startGated(t, 20);
+  const exited = once(portico.process, "exit");
   portico.signal("SIGTERM");
   await waitUntil("new connections to be refused", () =>
     get({ port: portico.port(), host: "127.0.0.1" }).then(
@@ -111,10 +120,19 @@ test("SIGTERM lets a request in flight finish and refuses new connections; a sec
       (error: NodeJS.ErrnoException) => error.code === "ECONNREFUSED",
     ),
   );
-  assert.equal(socket.readyState, "open");
+  writeFileSync(gate, "second\n");
+  assert.deepEqual(await exited, [0, null]);
+  // The last chunk says that the body is whole.
+  assert.match(received(), /first\n[^]*second\n\r\n0\r\n\r\n$/);
+});
+
+test("a second SIGTERM ends everything at once", async (t) => {
+  const { portico } = await startGated(t, 600);
+  const exited = once(portico.process, "exit");
   portico.signal("SIGTERM");
-  await once(portico.process, "exit");
-  socket.destroy();
+  await portico.log(/^Stopping/);
+  portico.signal("SIGTERM");
+  assert.deepEqual(await exited, [0, null]);
 });
 
 test("a wrong configuration exits 1 and prints every problem with its place", async (t) => {

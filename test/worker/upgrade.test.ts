@@ -147,6 +147,16 @@ suite("Upgrader accepts", () => {
     assert.equal((await client.frame()).payload.toString(), "early");
   });
 
+  test("no compression, whatever is offered", async (t) => {
+    const server = await start(t);
+    const offer = "permessage-deflate; client_max_window_bits; server_max_window_bits=8";
+    const headers = { "Sec-WebSocket-Protocol": "echo", "Sec-WebSocket-Extensions": offer };
+    const client = await RawClient.open(t, server.port, handshake(server.port, headers));
+    const head = await client.head();
+    assert.match(head, /^HTTP\/1.1 101 /);
+    assert.doesNotMatch(head, /^Sec-WebSocket-Extensions/im);
+  });
+
   test("text as text and bytes as bytes", async (t) => {
     const server = await start(t);
     const client = await RawClient.upgrade(t, server.port, "echo");
