@@ -159,9 +159,6 @@ export const string = z.string;
 export const number = z.number;
 export const boolean = z.boolean;
 export const bytes = () => z.custom<Uint8Array>((value) => value instanceof Uint8Array);
-export const oneOf = z.enum;
-export const union = z.union;
-export const literal = z.literal;
 /** Data of any kind, passed on as written. */
 export const anything = z.unknown;
 /** Data whose maker is trusted: passed on as it is, typed T. */

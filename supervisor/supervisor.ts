@@ -152,7 +152,7 @@ export class Supervisor {
       listeners: current.spec.listeners.listeners,
       missing: current.spec.listeners.missing,
       generations: this.#generations,
-      usage: this.#usage.of,
+      usage: (pid) => this.#usage.of(pid),
       lastReload: this.#lastReload,
     });
   }

@@ -16,7 +16,7 @@ import type { Counters } from "./counters.ts";
 import { createHttp1Front, type Http1Front } from "./http/node-http1.ts";
 import { mountTypes } from "./mounts/table.ts";
 import { loadPlugins, startProtocols, type LoadedPlugins } from "./plugin-loader.ts";
-import type { ProtocolContext, ProtocolHost } from "./protocol.ts";
+import { createProtocolContext, stopProtocols } from "./protocol-context.ts";
 import { createRouter, createSiteVhost, type LiveMount, type SiteVhost } from "./router.ts";
 import { createTlsFront } from "./tls.ts";
 import { createUpgrader, type Upgrader } from "./upgrade.ts";
@@ -37,7 +37,7 @@ export type Site = {
   readonly acceptors: readonly { readonly listener: WorkerListener; readonly acceptor: Acceptor }[];
   readonly vhosts: readonly VhostConfig[];
   /** Opens the log files again; returns what failed. */
-  reopenLogs(): Promise<string[]>;
+  reopenLogs(): string[];
   /** Ends mounts and protocols, cuts what is still connected, writes the logs out. */
   stop(): Promise<void>;
 };
@@ -57,7 +57,7 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
   const { configuration, counters, log } = services;
   const { config } = configuration;
   const problems: ProvisionProblem[] = [];
-  const cleanups: (() => void)[] = [];
+  const cleanups = new Set<() => void>();
   const logFiles = new Map<string, AppendFile>();
 
   const wanted = new Set(
@@ -96,7 +96,13 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
       })),
     })),
   );
-  const upgrader = createUpgrader({ worker: configuration.worker, counters, log });
+  const pingSecs = config.global["ws-pingpong-secs"];
+  const upgrader = createUpgrader({
+    worker: configuration.worker,
+    counters,
+    log,
+    ...(pingSecs !== undefined && { idleMs: pingSecs * MS_PER_SEC }),
+  });
   const front = createHttp1Front({
     router,
     serverString: config.global["server-string"],
@@ -136,7 +142,7 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
 type VhostServices = SiteServices & {
   readonly plugins: LoadedPlugins;
   readonly logFiles: Map<string, AppendFile>;
-  readonly cleanups: (() => void)[];
+  readonly cleanups: Set<() => void>;
   readonly refuse: (path: string, message: string) => void;
   readonly port: number;
 };
@@ -148,10 +154,10 @@ async function provisionVhost(vhost: VhostConfig, services: VhostServices): Prom
   const protocols = startProtocols(
     vhost,
     services.plugins,
-    (name) => protocolContext(name, vhost, services),
+    (name) => createProtocolContext(name, vhost, services),
     refuse,
   );
-  cleanups.push(() => stopProtocols(protocols, log));
+  cleanups.add(() => stopProtocols(protocols, log));
 
   const mounts: LiveMount[] = [];
   for (const config of vhost.mounts) {
@@ -170,7 +176,7 @@ async function provisionVhost(vhost: VhostConfig, services: VhostServices): Prom
       refuse: (option, message) => refuse(`${config.path}.${option}`, message),
     });
     mounts.push({ config, mount });
-    cleanups.push(() => mount.stop?.());
+    cleanups.add(() => mount.stop?.());
   }
   return createSiteVhost({
     config: vhost,
@@ -200,50 +206,15 @@ function openAccessLog(vhost: VhostConfig, services: VhostServices): SiteVhost["
   }
 }
 
-async function reopenAll(logFiles: ReadonlyMap<string, AppendFile>): Promise<string[]> {
-  const results = await Promise.all(
-    [...logFiles].map(async ([path, file]) => {
-      try {
-        await file.reopen();
-        return [];
-      } catch (error) {
-        return [`Cannot reopen "${path}": ${(error as NodeJS.ErrnoException).code}`];
-      }
-    }),
-  );
-  return results.flat();
-}
-
-function protocolContext(
-  name: string,
-  vhost: VhostConfig,
-  services: VhostServices,
-): ProtocolContext {
-  const { configuration, log, cleanups } = services;
-  return {
-    vhost: { name: vhost.name, port: services.port, secure: vhost["host-ssl-cert"] !== undefined },
-    version: configuration.version,
-    worker: configuration.worker,
-    log: log.child({ vhost: vhost.name, protocol: name }),
-    bus: services.bus.scoped(`${vhostKey(vhost)}/${name}`),
-    watchBoard: services.watchBoard,
-    every(ms, action) {
-      const timer = setInterval(action, ms);
-      const cancel = (): void => clearInterval(timer);
-      cleanups.push(cancel);
-      return cancel;
-    },
-  };
-}
-
-function stopProtocols(protocols: ReadonlyMap<string, ProtocolHost>, log: Logger): void {
-  for (const [name, { instance }] of protocols) {
+function reopenAll(logFiles: ReadonlyMap<string, AppendFile>): string[] {
+  return [...logFiles].flatMap(([path, file]) => {
     try {
-      instance.stop?.();
+      file.reopen();
+      return [];
     } catch (error) {
-      log.error({ err: error, protocol: name }, "Protocol failed to stop");
+      return [`Cannot reopen "${path}": ${(error as NodeJS.ErrnoException).code}`];
     }
-  }
+  });
 }
 
 function portOf(vhost: number, { listeners }: Configuration): number {

@@ -93,7 +93,7 @@ function createWorker(channel: WorkerChannel, counters: Counters, log: Logger): 
     drain: () => (drain ? drain.drain() : exit()),
     stop: ({ withinMs }) => stop(withinMs),
     shed: () => drain?.shed(),
-    reopen: () => void site?.reopenLogs().then((failed) => channel.send("reopened", { failed })),
+    reopen: () => channel.send("reopened", { failed: site?.reopenLogs() ?? [] }),
     board: (board) => {
       for (const listener of boardListeners) listener(board);
     },

@@ -9,10 +9,11 @@ import { Readable } from "node:stream";
 import { HttpError, type Exchange } from "../../http/exchange.ts";
 import type { CgiLimits } from "./limits.ts";
 
-/** What a program reads: `stream` yields exactly `bytes`, undefined when there are none. */
+/** What a program reads. */
 export interface Input extends AsyncDisposable {
   readonly bytes: number;
-  readonly stream: Readable | undefined;
+  /** Starts a stream of exactly so many bytes; once, and only if there are any. A client that waits for 100-continue gets it now. */
+  open(): Readable;
 }
 
 type Limits = Pick<CgiLimits, "spoolMemoryBytes" | "spoolBytes" | "spoolTotalBytes">;
@@ -25,7 +26,7 @@ export function createInputTaker(limits: Limits): (exchange: Exchange) => Promis
     if (bodyBytes === undefined) return await new Spool(limits, disk).take(exchange.body);
     return {
       bytes: bodyBytes,
-      stream: bodyBytes === 0 ? undefined : exchange.body,
+      open: () => exchange.body,
       async [Symbol.asyncDispose]() {}, // The exchange owns its body.
     };
   };
@@ -39,6 +40,7 @@ class Spool {
   #bytes = 0;
   #fileBytes = 0;
   #file: FileHandle | undefined;
+  #stream: Readable | undefined;
 
   constructor(limits: Limits, disk: { bytes: number }) {
     this.#limits = limits;
@@ -56,12 +58,11 @@ class Spool {
         ? new HttpError(400, "The request body broke off", { cause: error })
         : error;
     }
-    const stream = this.#open();
     return {
       bytes: this.#bytes,
-      stream,
+      open: () => (this.#stream = this.#open()),
       [Symbol.asyncDispose]: async () => {
-        stream?.destroy();
+        this.#stream?.destroy();
         await this.#close();
       },
     };
@@ -85,9 +86,10 @@ class Spool {
     await file.writeFile(piece);
   }
 
-  #open(): Readable | undefined {
-    if (this.#file) return this.#file.createReadStream({ start: 0, autoClose: false });
-    return this.#bytes === 0 ? undefined : Readable.from(this.#chunks, { objectMode: false });
+  #open(): Readable {
+    return this.#file
+      ? this.#file.createReadStream({ start: 0, autoClose: false })
+      : Readable.from(this.#chunks, { objectMode: false });
   }
 
   async #close(): Promise<void> {

@@ -36,7 +36,7 @@ export class CgiRun {
   constructor(child: Child, context: RunContext) {
     this.#child = child;
     this.#context = context;
-    this.#inputState = context.input.stream ? "flowing" : "done";
+    this.#inputState = context.input.bytes > 0 ? "flowing" : "done";
     this.#answer = new CgiAnswer(context.exchange, context.gone, (text) => context.log.warn(text));
     this.#clock = new IdleClock(
       context.idleMs,
@@ -67,19 +67,21 @@ export class CgiRun {
   /** Ends it now: the mount stops. */
   stop(): void {
     this.#answer.refuse(new HttpError(503, "The server is stopping"));
+    this.#end();
     clearTimeout(this.#lastResort);
     this.#destroy();
   }
 
   #feed(): void {
     const { stdin } = this.#child;
-    const { stream } = this.#context.input;
+    const { input } = this.#context;
     const touch = (): void => this.#clock.touch();
     stdin.on("error", () => {}); // EPIPE: no program has to read its input.
-    if (!stream) {
+    if (input.bytes === 0) {
       stdin.end();
       return;
     }
+    const stream = input.open();
     stdin.on("drain", touch);
     stream.on("data", touch);
     stream.on("error", () => {}); // A client that goes is told of by `gone`.
@@ -155,6 +157,7 @@ export class CgiRun {
 
   #end(): void {
     if (this.#lastResort !== undefined) return;
+    this.#clock.stop();
     this.#child.kill("SIGTERM");
     this.#lastResort = setTimeout(() => this.#destroy(), this.#context.limits.killGraceMs);
   }

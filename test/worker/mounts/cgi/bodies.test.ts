@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { request, type ClientRequest, type IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { Readable } from "node:stream";
 import { test } from "node:test";
-import { connect } from "../../../helpers/wire.ts";
+import { connect, exchangeBytes, statusOf } from "../../../helpers/wire.ts";
 import { serveCgi } from "./cgi-server.ts";
 import { until } from "./clients.ts";
 
@@ -106,6 +106,20 @@ test("stdin ends exactly where the body does, also when the next request is alre
   );
   const bodies = (await wire.replies(3)).map(({ body }) => body.trim().split(/ +/));
   assert.deepEqual(bodies, [["5", "5"], ["3", "3"], ["0"]]);
+});
+
+test("a client that waits for 100-continue gets it once the program runs, and not for a refusal", async (t) => {
+  const server = await serveCgi(t, COUNT);
+  const head =
+    "POST /run HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
+  const wire = await connect(server.port);
+  wire.write(head);
+  assert.equal((await wire.replies(1))[0]?.status, 100);
+  wire.write("12345");
+  assert.match((await wire.replies(2))[1]?.body ?? "", /^5 +5\n$/);
+  wire.socket.destroy();
+  rmSync(server.program);
+  assert.equal(statusOf(await exchangeBytes(server.port, head)), 404);
 });
 
 for (const [what, bytes] of [

@@ -230,6 +230,7 @@ test("stop ends every program at once, and starts no other", async (t) => {
   await settled(server);
   assert.equal((await ask(server.port, "/run")).status, 503);
   assert.deepEqual(server.counters, { cgiStarted: 1, cgiFailed: 0, cgiTimedOut: 0, cgiAlive: 0 });
+  assert.deepEqual(server.log, []);
 });
 
 test("200 runs, good and bad, leave no descriptor and no zombie", async (t) => {

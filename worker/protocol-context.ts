@@ -1,0 +1,79 @@
+// What a protocol running on a vhost may use: bus, board, timers, log. A plugin that throws in a callback of its own is
+// logged and goes on; its timers end with the vhost.
+
+import { vhostKey } from "../config/listeners.ts";
+import type { VhostConfig } from "../config/vhost.ts";
+import type { Configuration } from "../ipc/messages.ts";
+import type { Board } from "../ipc/stats.ts";
+import type { Logger } from "../log/logger.ts";
+import type { BusClient } from "./bus.ts";
+import type { ProtocolContext, ProtocolHost } from "./protocol.ts";
+
+export type ProtocolServices = {
+  readonly configuration: Configuration;
+  readonly log: Logger;
+  readonly bus: BusClient;
+  readonly watchBoard: (listener: (board: Board) => void) => () => void;
+  /** Port the vhost is reached at. */
+  readonly port: number;
+  /** Called when the vhost stops. */
+  readonly cleanups: Set<() => void>;
+};
+
+/** The context of the protocol `name` on `vhost`. */
+export function createProtocolContext(
+  name: string,
+  vhost: VhostConfig,
+  services: ProtocolServices,
+): ProtocolContext {
+  const { configuration, cleanups } = services;
+  const log = services.log.child({ vhost: vhost.name, protocol: name });
+  const bus = services.bus.scoped(`${vhostKey(vhost)}/${name}`);
+
+  function guard<Args extends readonly unknown[]>(action: (...args: Args) => void): typeof action {
+    return (...args) => {
+      try {
+        action(...args);
+      } catch (error) {
+        log.error({ err: error }, "Protocol threw in a callback");
+      }
+    };
+  }
+
+  return {
+    vhost: {
+      name: vhost.name,
+      port: services.port,
+      secure: vhost["host-ssl-cert"] !== undefined,
+    },
+    version: configuration.version,
+    worker: configuration.worker,
+    log,
+    bus: {
+      publish: (topic, message) => bus.publish(topic, message),
+      subscribe: (topic, listener) => bus.subscribe(topic, guard(listener)),
+      onDeparture: (listener) => bus.onDeparture(guard(listener)),
+    },
+    watchBoard: (listener) => services.watchBoard(guard(listener)),
+    every(ms, action) {
+      const timer = setInterval(guard(action), ms);
+      const cancel = (): void => {
+        clearInterval(timer);
+        cleanups.delete(cancel);
+      };
+      cleanups.add(cancel);
+      return cancel;
+    },
+  };
+}
+
+/** Stops what startProtocols started. */
+export function stopProtocols(protocols: ReadonlyMap<string, ProtocolHost>, log: Logger): void {
+  for (const [name, { instance }] of protocols) {
+    try {
+      instance.stop?.();
+    } catch (error) {
+      log.error({ err: error, protocol: name }, "Protocol failed to stop");
+    }
+  }
+}
