@@ -61,9 +61,9 @@ export class CgiAnswer {
       throw new CgiOutputError(`No complete head${exit ? `, exit status ${exit.code}` : ""}`);
     if (this.#leftBytes !== undefined)
       throw new CgiOutputError(`${this.#leftBytes} bytes short of its Content-Length`);
-    this.#state = "over";
     if (this.#pending) this.#exchange.send(this.#pending.status, this.#pending.headers);
     this.#out?.end();
+    this.#state = "over";
   }
 
   /** Ends it badly: with `error` while nothing was sent, by cutting the connection afterwards. */
@@ -82,17 +82,18 @@ export class CgiAnswer {
   #begin(head: CgiHead): void {
     const { status, headers, bodyBytes } = head;
     const sendsBody = status !== 204 && status !== 304 && this.#exchange.method !== "HEAD";
+    // The state changes last: what the exchange refuses to send can still become an error page.
     if (!sendsBody) {
-      this.#state = "over";
       this.#sendHead(head);
-    } else if (bodyBytes === 0) {
       this.#state = "over";
-      this.#leftBytes = 0;
+    } else if (bodyBytes === 0) {
       this.#exchange.send(status, headers);
+      this.#leftBytes = 0;
+      this.#state = "over";
     } else if (head.hasContentType) {
-      this.#state = "body";
-      this.#leftBytes = bodyBytes;
       this.#out = this.#stream(head);
+      this.#leftBytes = bodyBytes;
+      this.#state = "body";
     } else {
       // RFC 3875 6.3.1 asks for a type only if there is a body: the next byte or the end decides.
       if (bodyBytes !== undefined) throw new CgiOutputError("A body without Content-Type");

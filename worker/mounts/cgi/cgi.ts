@@ -29,7 +29,7 @@ export async function createCgiMount(
 ): Promise<Mount> {
   const { program } = context.origin;
   const { cgiCounters: counters, config, vhost } = context;
-  const log = context.log.child({ script: program });
+  const log = context.log.child({ vhost: vhost.name, script: program });
   const cwd = config["cgi-chdir"] ?? dirname(program);
   await checkAccess(context, cwd);
 
@@ -85,6 +85,8 @@ export async function createCgiMount(
       using place = await slots.enter(gone.signal);
       if (place === undefined) return;
       await using input = await takeInput(exchange);
+      if (gone.signal.aborted) return;
+      if (slots.isClosed) throw slots.refusal();
       const child = await start(makeEnvironment(exchange, rest, input.bytes));
       const run = new CgiRun(child, {
         exchange,
@@ -96,9 +98,12 @@ export async function createCgiMount(
         log: log.child({ child: child.pid }),
       });
       runs.add(run);
-      if (slots.isClosed) run.stop();
-      await run.finish();
-      runs.delete(run);
+      if (slots.isClosed) run.stop(); // stop() came while the program was starting.
+      try {
+        await run.finish();
+      } finally {
+        runs.delete(run);
+      }
     },
 
     stop() {

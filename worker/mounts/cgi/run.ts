@@ -180,7 +180,8 @@ async function closing(stream: Readable): Promise<void> {
 /** The result, or undefined when it takes longer. */
 async function within<T>(result: Promise<T>, ms: number): Promise<T | undefined> {
   const { promise: late, resolve } = Promise.withResolvers<undefined>();
-  const timer = setTimeout(resolve, ms, undefined);
+  // A busy loop runs timers first: what happened meanwhile gets its turn before the decision.
+  const timer = setTimeout(() => setImmediate(resolve, undefined), ms);
   try {
     return await Promise.race([result, late]);
   } finally {

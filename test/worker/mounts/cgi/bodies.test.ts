@@ -101,11 +101,12 @@ test("stdin ends exactly where the body does, also when the next request is alre
     [
       "POST /run HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n12345",
       "POST /run HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\n123",
+      "GET /run HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n1",
       "GET /run HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
     ].join(""),
   );
-  const bodies = (await wire.replies(3)).map(({ body }) => body.trim().split(/ +/));
-  assert.deepEqual(bodies, [["5", "5"], ["3", "3"], ["0"]]);
+  const bodies = (await wire.replies(4)).map(({ body }) => body.trim().split(/ +/));
+  assert.deepEqual(bodies, [["5", "5"], ["3", "3"], ["1", "1"], ["0"]]);
 });
 
 test("a client that waits for 100-continue gets it once the program runs, and not for a refusal", async (t) => {

@@ -179,7 +179,7 @@ const bad: readonly (readonly [what: string, output: string])[] = [
 /** `output` cut at arbitrary places. */
 function cut(output: string, places: readonly number[]): Buffer[] {
   const bytes = Buffer.from(output, "latin1");
-  const ends = [...new Set(places.map((place) => place % (bytes.length + 1)))].sort(
+  const ends = [...new Set(places.map((place) => place % (bytes.length + 1)))].toSorted(
     (a, b) => a - b,
   );
   return [0, ...ends].map((start, index) => bytes.subarray(start, ends[index] ?? bytes.length));
@@ -211,13 +211,16 @@ suite("CgiHeadReader refuses", () => {
     });
 });
 
+/** A head of so many bytes. */
+const head = (bytes: number): string => `X: ${"a".repeat(bytes - 5)}\n\n`;
+const fields = (count: number): string => `${"X-A: b\n".repeat(count)}\n`;
+
 test("CgiHeadReader waits for the empty line", () => {
   for (const output of ["", "Content-Type", "Content-Type: text/plain\r\n", "X: y\r\n\r"])
     assert.equal(whole(output), undefined);
 });
 
 test("CgiHeadReader takes a head of exactly the limit and refuses one byte more, however it is cut", () => {
-  const head = (bytes: number): string => `X: ${"a".repeat(bytes - 5)}\n\n`;
   assert.equal(head(MAX_HEAD_BYTES).length, MAX_HEAD_BYTES);
   for (const pieceBytes of [1_000, 4_096, MAX_HEAD_BYTES * 2]) {
     const pieces = (text: string): Buffer[] =>
@@ -236,7 +239,6 @@ test("CgiHeadReader takes a head of exactly the limit and refuses one byte more,
 });
 
 test("CgiHeadReader counts fields", () => {
-  const fields = (count: number): string => `${"X-A: b\n".repeat(count)}\n`;
   assert.equal(whole(fields(MAX_HEAD_FIELDS))?.head.headers.length, MAX_HEAD_FIELDS);
   assert.throws(() => whole(fields(MAX_HEAD_FIELDS + 1)), CgiOutputError);
 });
