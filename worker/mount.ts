@@ -20,6 +20,8 @@ export type MountContext<O extends Origin = Origin> = {
   readonly config: MountConfig;
   readonly origin: O;
   readonly log: Logger;
+  /** Version of this server. */
+  readonly version: string;
   readonly cgiCounters: CgiCounters;
   /** The running protocol of this vhost by name, for callback mounts. */
   readonly protocol: (name: string) => ProtocolHost | undefined;

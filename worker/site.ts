@@ -171,6 +171,7 @@ async function provisionVhost(vhost: VhostConfig, services: VhostServices): Prom
       config,
       origin: config.origin as never,
       log,
+      version: services.configuration.version,
       cgiCounters: counters.worker,
       protocol: (name) => protocols.get(name),
       refuse: (option, message) => refuse(`${config.path}.${option}`, message),

@@ -81,6 +81,7 @@ export async function startSite(t: TestContext, options: TestSiteOptions): Promi
       const context = {
         vhost: config,
         log,
+        version: "0.0.0-test",
         cgiCounters: counters.worker,
         protocol: (name: string) => protocols.get(name),
         refuse: (key: string, message: string) => void refused.push(`${key}: ${message}`),

@@ -34,7 +34,8 @@ export async function createCgiMount(
   await checkAccess(context, cwd);
 
   const idleMs = config["cgi-timeout"] * 1000;
-  const makeEnvironment = createEnvironment({ program, config, mounts: vhost.mounts });
+  const { version } = context;
+  const makeEnvironment = createEnvironment({ version, program, config, mounts: vhost.mounts });
   const takeInput = createInputTaker(limits);
   const slots = new Slots(limits);
   const runs = new Set<CgiRun>();

@@ -2,7 +2,6 @@
 // What a client sends stays data: it can name HTTP_* variables only, and none that a program would trust.
 
 import { dirname } from "node:path";
-import manifest from "../../../package.json" with { type: "json" };
 import type { MountConfig } from "../../../config/mount.ts";
 import type { VhostConfig } from "../../../config/vhost.ts";
 import { HttpError, type ByteString, type Exchange } from "../../http/exchange.ts";
@@ -12,6 +11,8 @@ import type { Environment } from "./child.ts";
 const PATH = "/usr/local/bin:/usr/bin:/bin";
 
 export type EnvironmentSettings = {
+  /** Of this server, for SERVER_SOFTWARE. */
+  readonly version: string;
   readonly program: string;
   readonly config: Pick<MountConfig, "mountpoint" | "cgi-env">;
   readonly mounts: VhostConfig["mounts"];
@@ -25,7 +26,7 @@ export function createEnvironment(
   const siteRoot = findSiteRoot(settings.mounts);
   const constant: readonly [string, ByteString][] = [
     ["GATEWAY_INTERFACE", "CGI/1.1"],
-    ["SERVER_SOFTWARE", `portico/${manifest.version}`],
+    ["SERVER_SOFTWARE", `portico/${settings.version}`],
     ["SCRIPT_NAME", config.mountpoint === "/" ? "" : encode(config.mountpoint)],
     ["SCRIPT_FILENAME", encode(program)],
     ["DOCUMENT_ROOT", encode(siteRoot === undefined ? dirname(program) : siteRoot || "/")],

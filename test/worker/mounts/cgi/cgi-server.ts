@@ -65,6 +65,7 @@ export async function serveCgi(
         name: "test",
         destination: { write: (line) => void log.push(JSON.parse(line)) },
       }),
+      version: "0.0.0-test",
       cgiCounters: counters,
       protocol: () => undefined,
       refuse: (key, message) => void refusals.push(`${key}: ${message}`),
@@ -74,7 +75,12 @@ export async function serveCgi(
   t.after(() => mount.stop?.());
   const { mountpoint } = config;
   const { port } = await startSite(t, {
-    vhosts: [{ name: "localhost", mounts: [{ mountpoint, handle: mount.handle }] }],
+    vhosts: [
+      {
+        name: "localhost",
+        mounts: [{ mountpoint, handle: (exchange, rest) => mount.handle(exchange, rest) }],
+      },
+    ],
     ...(options.clocks && { clocks: options.clocks }),
   });
   const url = `http://127.0.0.1:${port}${mountpoint}`;
