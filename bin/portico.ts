@@ -1,13 +1,15 @@
 // The command line: each command is one call.
 
 import { readFileSync } from "node:fs";
-import { Command, InvalidArgumentError } from "commander";
+import { Argument, Command, InvalidArgumentError } from "commander";
 import { loadConfig } from "../config/load.ts";
 import { ConfigError } from "../config/problems.ts";
 import type { Board } from "../ipc/stats.ts";
 import { askControl, ControlError, type ControlCommand } from "../supervisor/control.ts";
-import { instancePaths } from "../supervisor/instance.ts";
+import { InstanceError, instancePaths } from "../supervisor/instance.ts";
+import { SHELLS, writeCompletion, type Shell } from "./completion.ts";
 import { formatStatus } from "./format-status.ts";
+import { init } from "./init.ts";
 import { findDirectory, run } from "./run.ts";
 
 const MAX_WORKERS = 1024;
@@ -46,6 +48,22 @@ addControl(
 addControl("reopen", "open the log files again, after they were renamed");
 addControl("stop", "end the server; requests in flight get stop-secs");
 
+program
+  .command("init")
+  .description("write a commented configuration to start from")
+  .argument("<dir>", "a directory that is new or empty")
+  .action((directory: string) => {
+    process.exitCode = init(directory);
+  });
+
+program
+  .command("completion")
+  .description("print a script that completes this command line in a shell")
+  .addArgument(new Argument("<shell>", "the shell").choices(SHELLS))
+  .action((shell: Shell) => {
+    process.stdout.write(writeCompletion(shell, program));
+  });
+
 await program.parseAsync();
 
 function addControl(name: ControlCommand, description: string): Command {
@@ -73,7 +91,7 @@ async function control(
     else (answer.ok ? console.log : console.error)(answer.message);
     return answer.ok ? 0 : 1;
   } catch (error) {
-    if (!(error instanceof ControlError)) throw error;
+    if (!(error instanceof ControlError || error instanceof InstanceError)) throw error;
     console.error(`portico: ${error.message}`);
     return 1;
   }

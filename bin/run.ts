@@ -3,11 +3,12 @@
 import { existsSync } from "node:fs";
 import { loadConfig, type LoadedConfig } from "../config/load.ts";
 import { ConfigError, formatProblemWithSource } from "../config/problems.ts";
-import { createLogger } from "../log/logger.ts";
+import { createLogger, type Logger } from "../log/logger.ts";
 import { unblockSignal } from "../posix/signals.ts";
 import { serveControl, type ControlAnswer, type ControlCommand } from "../supervisor/control.ts";
 import { InstanceError, instancePaths, lockInstance } from "../supervisor/instance.ts";
 import { explainFailure } from "../supervisor/launch.ts";
+import { createNotifier } from "../supervisor/notify.ts";
 import { Supervisor } from "../supervisor/supervisor.ts";
 
 const DEFAULT_DIRECTORIES = ["/etc/portico", "/etc/lwsws"];
@@ -35,30 +36,46 @@ export async function run(options: RunOptions): Promise<number> {
   } catch (error) {
     return reportFailure(error);
   }
-  const paths = instancePaths(options.directory, loaded.config.global);
   try {
+    const paths = instancePaths(options.directory, loaded.config.global);
     const lock = await lockInstance(paths.pidFile);
-    const supervisor = new Supervisor({ ...options, log });
-    // From here on a signal is an order to the supervisor, also while it starts.
-    process.on("SIGTERM", (signal) => supervisor.stop(signal));
-    process.on("SIGINT", (signal) => supervisor.stop(signal));
-    process.on("SIGHUP", () => void supervisor.reload());
-    process.on("SIGUSR1", () => void supervisor.reopen());
-    if (!(await unblockSignal("SIGUSR1")))
-      log.info('SIGUSR1 cannot be received here: use "portico reopen"');
     try {
-      await supervisor.start(loaded);
-      const control = await serveControl(paths.controlSocket, (command) =>
-        obey(supervisor, command),
-      );
-      await supervisor.ended;
-      await control.close();
-      return 0;
+      return await serve(loaded, options, { log, controlSocket: paths.controlSocket });
     } finally {
       lock.release();
     }
   } catch (error) {
     return reportFailure(error);
+  }
+}
+
+/** From start to end, obeying signals and the control socket. */
+async function serve(
+  loaded: LoadedConfig,
+  options: RunOptions,
+  { log, controlSocket }: { readonly log: Logger; readonly controlSocket: string },
+): Promise<number> {
+  const notifier = await createNotifier({
+    environment: process.env,
+    log,
+    status: () => supervisor.status(),
+  });
+  const supervisor = new Supervisor(loaded, { ...options, log, onPhase: notifier.enter });
+  process.on("SIGTERM", (signal) => supervisor.stop(signal));
+  process.on("SIGINT", (signal) => supervisor.stop(signal));
+  process.on("SIGHUP", () => void supervisor.reload());
+  process.on("SIGUSR1", () => void supervisor.reopen());
+  if (!(await unblockSignal("SIGUSR1")))
+    log.info('SIGUSR1 cannot be received here: use "portico reopen"');
+  try {
+    await supervisor.start();
+    const control = await serveControl(controlSocket, (command) => obey(supervisor, command));
+    notifier.enter("serving");
+    await supervisor.ended;
+    await control.close();
+    return 0;
+  } finally {
+    notifier.close();
   }
 }
 
@@ -79,12 +96,14 @@ async function obey(supervisor: Supervisor, command: ControlCommand): Promise<Co
 
 /** Tells people what is wrong and where. Our own bugs are thrown on. */
 function reportFailure(error: unknown): number {
-  const { message, problems } =
+  const failure =
     error instanceof InstanceError
       ? { message: error.message, problems: [] }
       : explainFailure(error);
+  if (!failure) throw error;
   const remarks = error instanceof ConfigError ? error.remarks : [];
-  for (const problem of [...problems, ...remarks]) console.error(formatProblemWithSource(problem));
-  console.error(`portico: ${message}`);
+  for (const problem of [...failure.problems, ...remarks])
+    console.error(formatProblemWithSource(problem));
+  console.error(`portico: ${failure.message}`);
   return 1;
 }

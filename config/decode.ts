@@ -3,23 +3,16 @@
 
 import { resolve } from "node:path";
 import { placeName, problemAt, problemNear, type ConfigDocument } from "./document.ts";
-import { inertGlobalKeys, inertMountKeys, inertVhostKeys } from "./inert-keys.ts";
-import {
-  decodeMembers,
-  siftMembers,
-  spread,
-  type Found,
-  type Kind,
-  type Place,
-} from "./members.ts";
-import { keysOfSchemes, mountPaths, mountShape, type MountConfig } from "./mount.ts";
+import { fileKind, globalKind, mountKind, vhostKind } from "./kinds.ts";
+import { decodeMembers, siftMembers, spread, type Found, type Place } from "./members.ts";
+import { keysOfSchemes, type MountConfig } from "./mount.ts";
 import { locateOrigin, parseOrigin } from "./origin.ts";
 import type { Report } from "./problems.ts";
 import { readProtocols, type ProtocolConfig } from "./protocol.ts";
-import { globalPaths, globalShape, type GlobalConfig } from "./server.ts";
-import { object, shown } from "./shape.ts";
+import type { GlobalConfig } from "./server.ts";
+import { shown } from "./shape.ts";
 import { childPath, plainValue, type Node, type ObjectNode } from "./tree.ts";
-import { vhostPaths, vhostShape, type VhostConfig, type VhostKeys } from "./vhost.ts";
+import type { VhostConfig, VhostKeys } from "./vhost.ts";
 
 /** A vhost as far as it could be read. */
 export type VhostDraft = {
@@ -36,39 +29,6 @@ export type Draft = {
   readonly vhosts: readonly VhostDraft[];
 };
 
-const fileKind: Kind = {
-  title: "a configuration file",
-  shape: object({}),
-  paths: [],
-  others: ["global", "vhosts"],
-  inert: {},
-  aliases: {},
-};
-const globalKind: Kind<typeof globalShape> = {
-  title: '"global"',
-  shape: globalShape,
-  paths: globalPaths,
-  others: [],
-  inert: inertGlobalKeys,
-  aliases: {},
-};
-const vhostKind: Kind<typeof vhostShape> = {
-  title: "a vhost",
-  shape: vhostShape,
-  paths: vhostPaths,
-  others: ["mounts", "ws-protocols"],
-  inert: inertVhostKeys,
-  aliases: { "keepalive-timeout": "keepalive_timeout" },
-};
-const mountKind: Kind<typeof mountShape> = {
-  title: "a mount",
-  shape: mountShape,
-  paths: mountPaths,
-  others: [],
-  inert: inertMountKeys,
-  aliases: {},
-};
-
 /** Reads all documents in order. `exists` decides between two readings of a relative origin. */
 export function decodeDocuments(
   documents: readonly ConfigDocument[],
@@ -83,7 +43,7 @@ export function decodeDocuments(
       if (part.key === "global") {
         const section = expectObject(part, report);
         if (section) globals.push(...siftMembers(globalKind, section, part, report));
-      } else
+      } else if (part.key === "vhosts")
         for (const place of elements(part, "vhosts", report)) {
           const vhost = expectObject(place, report);
           if (vhost) vhosts.push(decodeVhost(vhost, place, exists, report));
@@ -161,13 +121,15 @@ function decodeMount(
 ): MountConfig | undefined {
   const mount = expectObject(place, report);
   if (!mount) return undefined;
-  const members = readSecondOrigins(mount, place, report);
+  const { members, before } = readSecondOrigin(mount, place, report);
   const found = siftMembers(mountKind, { ...mount, members }, place, report);
   const keys = decodeMembers(mountKind, found, place, report);
   if (!keys) return undefined;
   for (const { key, node, path: at } of found) {
     const { scheme } = keys.origin;
-    if (keysOfSchemes[key]?.includes(scheme) !== false) continue;
+    const schemes = keysOfSchemes[key];
+    if (!schemes || schemes.includes(scheme)) continue;
+    if (before !== undefined && schemes.includes("callback")) continue;
     const message = `Has no effect on a ${scheme} mount`;
     report(problemAt(place.document, "notice", node.offset, at, message));
   }
@@ -175,36 +137,35 @@ function decodeMount(
     const message = "Expected the name of a file below the directory";
     report(problemNear(place.document, "error", childPath(place.path, "default"), message));
   }
-  return { ...keys, origin: locateOrigin(keys.origin, place.document.directory, exists), path };
+  return {
+    ...keys,
+    origin: locateOrigin(keys.origin, place.document.directory, exists),
+    path,
+    ...(before !== undefined && { before }),
+  };
 }
 
 /** lwsws lets a mount have a second origin, a protocol that sees requests before the first one serves them. */
-function readSecondOrigins(
+function readSecondOrigin(
   mount: ObjectNode,
   { document, path }: Place,
   report: Report,
-): ObjectNode["members"] {
-  const origins = mount.members.filter((member) => member.key === "origin");
-  const [first, ...others] = origins;
-  for (const [index, other] of others.entries()) {
-    const at = first ? placeName(document, first) : "";
+): { readonly members: ObjectNode["members"]; readonly before: string | undefined } {
+  const [first, ...others] = mount.members.filter((member) => member.key === "origin");
+  let before: string | undefined;
+  for (const other of others) {
     const value = plainValue(other.value);
     const parsed = typeof value === "string" ? parseOrigin(value) : "";
-    const isCallback = index === 0 && typeof parsed === "object" && parsed.scheme === "callback";
-    const message = isCallback
-      ? `${shown(value)} should see requests before the origin at ${at}; not available yet, they go straight to that one`
-      : `Given twice in one mount; first at ${at}, and only one more is taken, a "callback://" that sees requests first`;
-    report(
-      problemAt(
-        document,
-        isCallback ? "warning" : "error",
-        other.offset,
-        childPath(path, "origin"),
-        message,
-      ),
-    );
+    if (before === undefined && typeof parsed === "object" && parsed.scheme === "callback") {
+      before = parsed.protocol;
+      continue;
+    }
+    const at = first ? placeName(document, first) : "";
+    const message = `Given twice in one mount; first at ${at}, and only one more is taken, a "callback://" that sees requests first`;
+    report(problemAt(document, "error", other.offset, childPath(path, "origin"), message));
   }
-  return mount.members.filter((member) => member.key !== "origin" || member === first);
+  const members = mount.members.filter((member) => member.key !== "origin" || member === first);
+  return { members, before };
 }
 
 function elements(place: Place, what: string, report: Report): Place[] {

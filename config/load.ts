@@ -19,6 +19,7 @@ import {
   type Problem,
   type ProvisionProblem,
   type Report,
+  type Severity,
 } from "./problems.ts";
 import { checkRules, type PlaceOf } from "./rules.ts";
 import type { ServerConfig } from "./server.ts";
@@ -31,8 +32,8 @@ export type LoadedConfig = {
   readonly config: ServerConfig;
   /** Warnings and notices; errors never get this far. */
   readonly remarks: readonly Problem[];
-  /** Gives a worker's finding its file, line and column. */
-  place(found: ProvisionProblem): Problem;
+  /** Gives a finding made after the reading, by a worker say, its file, line and column; an error unless said otherwise. */
+  place(found: ProvisionProblem, severity?: Severity): Problem;
 };
 
 export type LoadOptions = {
@@ -107,18 +108,18 @@ function holds(document: ConfigDocument, path: string): boolean {
   return nearest(document.root, path).rest === "";
 }
 
-/** Places what workers find. A refusal is rare and trees are large to keep, so texts are parsed again at the first one. */
+/** Places what is found later. That is rare and trees are large to keep, so texts are parsed again at the first finding. */
 function createFindingPlacer(
   config: ServerConfig,
   files: readonly SourceFile[],
 ): LoadedConfig["place"] {
   let placeOf: PlaceOf | undefined;
-  return (found) => {
+  return (found, severity = "error") => {
     placeOf ??= createPlacer(
       files.map((file) => readDocument(file, () => undefined)).filter((one) => one !== undefined),
     );
     const where = config.vhosts[found.vhost]?.where ?? { file: "", path: "global" };
-    return placeOf(where, found.path, "error", found.message);
+    return placeOf(where, found.path, severity, found.message);
   };
 }
 

@@ -15,8 +15,8 @@ export type Kind<S extends ObjectShape = ObjectShape> = {
   readonly shape: S;
   /** Keys of the shape whose values are paths, relative to their file. */
   readonly paths: readonly string[];
-  /** Keys that others than the shape decode. */
-  readonly others: readonly string[];
+  /** Keys that others than the shape decode, each with its manual entry. */
+  readonly others: Readonly<Record<string, string>>;
   readonly inert: InertKeys;
   /** Second spellings. */
   readonly aliases: Readonly<Record<string, string>>;
@@ -45,7 +45,7 @@ export function siftMembers(kind: Kind, object: ObjectNode, place: Place, report
       report(problemAt(document, severity, member.offset, path, message));
     if (member.value.kind === "scalar" && member.value.value === null && isKnown(kind, key))
       continue;
-    if (isShapeKey(kind, key) || kind.others.includes(key)) {
+    if (isShapeKey(kind, key) || Object.hasOwn(kind.others, key)) {
       const earlier = spelled.get(key);
       if (earlier && earlier.key !== member.key)
         say("error", `The same key as "${earlier.key}" at ${placeName(document, earlier)}`);
@@ -106,7 +106,7 @@ export function decodeMembers<S extends ObjectShape>(
 
 /** True for a key that this kind of object can hold, working or not. */
 function isKnown(kind: Kind, key: string): boolean {
-  return isShapeKey(kind, key) || kind.others.includes(key) || Object.hasOwn(kind.inert, key);
+  return isShapeKey(kind, key) || Object.hasOwn(kind.others, key) || Object.hasOwn(kind.inert, key);
 }
 
 function isShapeKey(kind: Kind, key: string): boolean {
@@ -131,7 +131,7 @@ function sayWhatItIs(
       "warning",
       `Unknown key; a definition such as "${member.key}" stands at the top level of a file`,
     );
-  const known = [...Object.keys(kind.shape.shape), ...kind.others, ...Object.keys(kind.inert)];
+  const known = [kind.shape.shape, kind.others, kind.inert].flatMap((keys) => Object.keys(keys));
   say(
     "warning",
     `Unknown key "${member.key}" in ${kind.title}; it has no effect${suggest(member.key, known)}`,

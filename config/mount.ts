@@ -28,7 +28,7 @@ export const mountShape = object({
   }),
   origin: origin().meta({
     description:
-      "What answers: file://DIRECTORY, cgi://PROGRAM, >http://… or >https://… (redirect), callback://PROTOCOL. A path not starting with / is relative to this file.",
+      "What answers: file://DIRECTORY, cgi://PROGRAM, >http://… or >https://… (redirect), callback://PROTOCOL. A path not starting with / is relative to this file. May be given twice: the first one serves, the second one, callback://PROTOCOL, sees each request before it.",
   }),
   default: convert(check(text(), defaultFault), (value) => value.replace(/^\/+/, ""))
     .default("index.html")
@@ -84,6 +84,8 @@ export const mountPaths = ["cgi-chdir"] as const;
 export type MountConfig = Readonly<Infer<typeof mountShape>> & {
   /** Where it stands, for messages: "mounts[1]". */
   readonly path: string;
+  /** The protocol that sees each request first: a second "origin", `callback://NAME`. */
+  readonly before?: string;
 };
 
 /** Keys that mean something for some origins only. */

@@ -15,7 +15,7 @@ const SCHEMES = ["file://", "cgi://", ">http://", ">https://", "callback://"];
 
 /** The shape of "origin"; its paths may still be relative. */
 export function origin() {
-  return convert(text(), (value, refuse): Origin | undefined => {
+  return convert(text().meta({ title: "origin" }), (value, refuse): Origin | undefined => {
     const parsed = parseOrigin(value);
     return typeof parsed === "string" ? refuse(parsed) : parsed;
   });

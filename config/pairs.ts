@@ -8,28 +8,38 @@ export type HeaderPair = readonly [name: string, value: string];
 
 type PairRule<T> = (name: string, value: unknown, refuse: Refuse) => T | undefined;
 
+const OBJECT = { type: "object" } as const;
+const WRITTEN = {
+  title: "names and values",
+  type: ["object", "array"],
+  items: OBJECT,
+};
+
 /** The pairs in order, each decoded by `rule`; names may repeat. */
 function pairs<T>(rule: PairRule<T>) {
-  return convert(anything(), (value, refuse): readonly (readonly [name: string, value: T])[] => {
-    const isList = Array.isArray(value);
-    const groups: readonly unknown[] = isList ? value : [value];
-    const found: (readonly [string, T])[] = [];
-    for (const [index, group] of groups.entries()) {
-      if (typeof group !== "object" || group === null || Array.isArray(group)) {
-        refuse(
-          `Expected an object of names and values, got ${shown(group)}`,
-          isList ? [index] : [],
-        );
-        continue;
+  return convert(
+    anything().meta(WRITTEN),
+    (value, refuse): readonly (readonly [name: string, value: T])[] => {
+      const isList = Array.isArray(value);
+      const groups: readonly unknown[] = isList ? value : [value];
+      const found: (readonly [string, T])[] = [];
+      for (const [index, group] of groups.entries()) {
+        if (typeof group !== "object" || group === null || Array.isArray(group)) {
+          refuse(
+            `Expected an object of names and values, got ${shown(group)}`,
+            isList ? [index] : [],
+          );
+          continue;
+        }
+        for (const [name, member] of Object.entries(group)) {
+          const at = isList ? [index, name] : [name];
+          const decoded = rule(name, member, (message) => refuse(message, at));
+          if (decoded !== undefined) found.push([name, decoded]);
+        }
       }
-      for (const [name, member] of Object.entries(group)) {
-        const at = isList ? [index, name] : [name];
-        const decoded = rule(name, member, (message) => refuse(message, at));
-        if (decoded !== undefined) found.push([name, decoded]);
-      }
-    }
-    return found;
-  });
+      return found;
+    },
+  );
 }
 
 /** Response headers. Values become one character per byte, as they go on the wire (UTF-8 in the file, RFC 9110 5.5). */

@@ -35,6 +35,10 @@ export function setting() {
     .union([z.boolean(), z.number(), z.string()], {
       error: (issue) => `Expected a flag such as "1" or "0", got ${shown(issue.input)}`,
     })
+    .meta({
+      title: "flag",
+      pattern: written(`([+-]?\\d+|${[...ON, ...OFF].map(anyCase).join("|")})?`),
+    })
     .transform((value, context) => {
       const isOn = readFlag(value);
       if (isOn !== undefined) return isOn;
@@ -46,14 +50,17 @@ export function setting() {
     });
 }
 
+const ON = ["on", "yes", "true"];
+const OFF = ["off", "no", "false"];
+
 /** What a flag says, undefined for anything that is none. */
 export function readFlag(value: unknown): boolean | undefined {
   if (typeof value === "boolean") return value;
   if (typeof value === "number") return value !== 0;
   if (typeof value !== "string") return undefined;
   const word = value.trim().toLowerCase();
-  if (["on", "yes", "true"].includes(word)) return true;
-  if (["off", "no", "false", ""].includes(word)) return false;
+  if (ON.includes(word)) return true;
+  if (OFF.includes(word) || word === "") return false;
   return /^[+-]?\d+$/.test(word) ? Number(word) !== 0 : undefined;
 }
 
@@ -73,6 +80,13 @@ export function integer(options: IntegerOptions = {}) {
     .union([z.number(), z.string()], {
       error: (issue) => `Expected ${wanted}, got ${shown(issue.input)}`,
     })
+    .meta({
+      title: wanted.replace(/^a /, ""),
+      multipleOf: 1,
+      minimum: min,
+      maximum: max,
+      pattern: written("[+-]?\\d+"),
+    })
     .transform((value, context) => {
       const result =
         typeof value === "number"
@@ -91,7 +105,7 @@ const MAX_TIMER_SECS = 2_147_483;
 
 /** A time in whole seconds. */
 export function seconds(min: number) {
-  return integer({ min, max: MAX_TIMER_SECS });
+  return integer({ min, max: MAX_TIMER_SECS }).meta({ title: "seconds" });
 }
 
 /** A time in whole seconds where 0 stands for the default, as lwsws reads it. */
@@ -107,6 +121,7 @@ export function text() {
     .union([z.string(), z.number()], {
       error: (issue) => `Expected a string, got ${shown(issue.input)}`,
     })
+    .meta({ title: "text" })
     .transform((value) => String(value));
 }
 
@@ -115,7 +130,7 @@ export function path() {
   return check(text(), (value) => {
     if (value === "") return "Expected a path, got an empty string";
     return value.includes("\0") ? "A path cannot hold a NUL character" : undefined;
-  });
+  }).meta({ title: "path", minLength: 1 });
 }
 
 /** Refuses values of `shape` for which `fault` has a sentence. */
@@ -151,10 +166,56 @@ export function shown(value: unknown): string {
 
 const MAX_SHOWN = 80;
 
+/** What the files write for a value: JSON Schema keywords, with `title` as the kind of value for people. */
+export type JsonSchema = Readonly<Record<string, unknown>>;
+
+export type KeyFacts = {
+  readonly description: string;
+  readonly examples: readonly unknown[];
+  /** What stands for a key that is not given; undefined where nothing does. */
+  readonly fallback: unknown;
+  readonly isRequired: boolean;
+  readonly schema: JsonSchema;
+};
+
+/** All that the shape of an object tells of its keys, for the manual and for editors. */
+export function describeKeys(shape: ObjectShape): ReadonlyMap<string, KeyFacts> {
+  const { properties = {}, required = [] } = z.toJSONSchema(shape, {
+    io: "input",
+    unrepresentable: "any",
+  });
+  const facts = Object.entries(shape.shape).map(([key, member]): [string, KeyFacts] => {
+    const { description = "", examples = [] } = (member as z.ZodType).meta() ?? {};
+    const absent = decode(member as z.ZodType, undefined);
+    return [
+      key,
+      {
+        description,
+        examples: examples as readonly unknown[],
+        fallback: absent.ok ? absent.value : undefined,
+        isRequired: required.includes(key),
+        schema: properties[key] as JsonSchema,
+      },
+    ];
+  });
+  return new Map(facts);
+}
+
+/** The pattern of a string that spells a value; a name in it ("${PORT}") may stand for anything. */
+function written(pattern: string): string {
+  return `^\\s*${pattern}\\s*$|\\$\\{`;
+}
+
+/** JSON Schema has no flag for it. */
+function anyCase(word: string): string {
+  return word.replace(/[a-z]/g, (letter) => `[${letter.toUpperCase()}${letter}]`);
+}
+
 /** An object with exactly these members; an unknown one is a problem. */
 export const object = z.strictObject;
 export const array = z.array;
-export const record = <V extends z.ZodType>(value: V) => z.record(z.string(), value);
+export const record = <V extends z.ZodType>(value: V) =>
+  z.record(z.string(), value).meta({ title: "names and values" });
 export const string = z.string;
 export const number = z.number;
 export const boolean = z.boolean;

@@ -133,6 +133,8 @@ export type Board = {
   readonly totals: VhostCounters;
   readonly counters: WorkerCounters;
   readonly latency: readonly number[];
+  /** Upper bounds of `latency`, whose last bucket has none. */
+  readonly latencyBoundsUs: readonly number[];
   readonly lastReload: BoardReload | undefined;
 };
 

@@ -183,11 +183,7 @@ export class Generation {
       this.#progress.fail(
         new GenerationError(`Worker ${worker.slot} refused: ${message}`, problems),
       );
-    else
-      this.#host.log.error(
-        { worker: worker.slot, pid: worker.pid },
-        `Replacement worker refused: ${message}`,
-      );
+    else worker.kill(`refused to replace another: ${message}`);
   }
 
   #leaving(slot: Slot, worker: WorkerProcess, reason: string): void {

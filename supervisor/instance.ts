@@ -30,13 +30,22 @@ export function instancePaths(
   directory: string,
   global: Partial<GlobalConfig> = {},
 ): InstancePaths {
-  const real = realpathSync(directory);
+  const real = resolveDirectory(directory);
   const digest = createHash("sha256").update(real).digest("hex").slice(0, 8);
   const base = join(runtimeDirectory(), `${basename(real)}-${digest}`);
   const pidFile = global["pid-file"] ?? `${base}.pid`;
   const beside =
     global["pid-file"] === undefined ? base : join(dirname(pidFile), basename(pidFile, ".pid"));
   return { pidFile, controlSocket: global["control-socket"] ?? `${beside}.sock` };
+}
+
+function resolveDirectory(directory: string): string {
+  try {
+    return realpathSync(directory);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new InstanceError(`Cannot read "${directory}": ${code}`, { cause });
+  }
 }
 
 export type InstanceLock = { release(): void };

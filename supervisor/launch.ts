@@ -2,14 +2,14 @@
 
 import { wantedListeners } from "../config/listeners.ts";
 import type { LoadedConfig } from "../config/load.ts";
-import { ConfigError, type Problem } from "../config/problems.ts";
+import { ConfigError, formatProblem, type Problem } from "../config/problems.ts";
 import type { WorkerUser } from "../ipc/messages.ts";
 import type { Logger } from "../log/logger.ts";
 import { Generation, GenerationError, type GenerationHost } from "./generation.ts";
 import { BindError, type Listeners, type ListenerSet } from "./listeners.ts";
 import { createLogFiles } from "./log-files.ts";
 import { readSecrets } from "./secrets.ts";
-import { lookupWorkerUser, UnknownUserError } from "./users.ts";
+import { checkSocketOwners, lookupWorkerUser, UnknownUserError } from "./users.ts";
 
 export type LaunchOptions = {
   readonly number: number;
@@ -19,7 +19,7 @@ export type LaunchOptions = {
   readonly listeners: Listeners;
   readonly log: Logger;
   readonly host: GenerationHost;
-  /** Told as soon as the generation exists, before any of its workers does. */
+  /** Told as soon as the generation exists, before any of its workers does; may throw to stop it there. */
   readonly onCreated: (generation: Generation) => void;
 };
 
@@ -30,7 +30,9 @@ export async function launchGeneration(
 ): Promise<Generation> {
   const { config } = loaded;
   const user = findUser(loaded, options.log);
-  const secrets = await readSecrets(loaded);
+  checkSocketOwners(loaded);
+  const { secrets, remarks } = await readSecrets(loaded);
+  for (const remark of remarks) options.log.warn(formatProblem(remark));
   createLogFiles(loaded, user);
   const listeners = await bindAll(loaded, user, options);
   const generation = new Generation(
@@ -46,14 +48,14 @@ export async function launchGeneration(
     },
     options.host,
   );
-  options.onCreated(generation);
   try {
+    options.onCreated(generation);
     await generation.start();
     await generation.open();
     return generation;
   } catch (error) {
     generation.stop(0);
-    generation.kill("Its generation could not start");
+    generation.kill("its generation could not start");
     throw error instanceof GenerationError ? placeProblems(error, loaded) : error;
   }
 }
@@ -96,14 +98,16 @@ function placeProblems(error: GenerationError, loaded: LoadedConfig): Error {
   return new ConfigError(error.problems.map((problem): Problem => loaded.place(problem)));
 }
 
-/** The failures that a user can mend, as lines to show. Anything else is a bug and is thrown on. */
-export function explainFailure(error: unknown): { message: string; problems: readonly Problem[] } {
-  if (error instanceof ConfigError)
-    return {
-      message: `The configuration has ${error.problems.length} problem${error.problems.length === 1 ? "" : "s"}`,
-      problems: error.problems,
-    };
+/** The failures that a user can mend, as lines to show; undefined for anything else, which is a bug of ours. */
+export function explainFailure(
+  error: unknown,
+): { readonly message: string; readonly problems: readonly Problem[] } | undefined {
+  if (error instanceof ConfigError) {
+    const count = error.problems.length;
+    const message = `The configuration has ${count} problem${count === 1 ? "" : "s"}`;
+    return { message, problems: error.problems };
+  }
   if (error instanceof BindError || error instanceof GenerationError)
     return { message: error.message, problems: [] };
-  throw error;
+  return undefined;
 }

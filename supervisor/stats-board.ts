@@ -8,6 +8,7 @@ import {
   addSample,
   emptyTotals,
   emptyVhostCounters,
+  LATENCY_BOUNDS_US,
   type Board,
   type BoardReload,
   type BoardVhost,
@@ -103,6 +104,7 @@ export class StatsBoard {
       totals: sumVhosts(totals),
       counters: totals.counters,
       latency: totals.latency,
+      latencyBoundsUs: LATENCY_BOUNDS_US,
       lastReload: facts.lastReload,
     };
   }

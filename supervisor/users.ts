@@ -1,6 +1,8 @@
 // Names of users and groups to numbers, through `id` and `getent` so that every name service of the host counts.
 
 import { execFileSync } from "node:child_process";
+import type { LoadedConfig } from "../config/load.ts";
+import { ConfigError } from "../config/problems.ts";
 import type { GlobalConfig } from "../config/server.ts";
 import type { WorkerUser } from "../ipc/messages.ts";
 
@@ -43,6 +45,22 @@ export function lookupOwner(perms: string): { uid: number; gid: number } {
   if (gid === undefined)
     throw new UnknownUserError("unix-socket-perms", `Unknown group "${groupName}"`);
   return { uid: user.uid, gid };
+}
+
+/** Throws ConfigError naming each "unix-socket-perms" with a user or group that does not exist. */
+export function checkSocketOwners(loaded: LoadedConfig): void {
+  const problems = loaded.config.vhosts.flatMap((vhost, index) => {
+    const perms = vhost["unix-socket-perms"];
+    if (perms === undefined || !vhost["unix-socket"]) return [];
+    try {
+      lookupOwner(perms);
+      return [];
+    } catch (error) {
+      if (!(error instanceof UnknownUserError)) throw error;
+      return [loaded.place({ vhost: index, path: error.key, message: error.message })];
+    }
+  });
+  if (problems.length > 0) throw new ConfigError(problems);
 }
 
 function findUser(name: string): WorkerUser | undefined {

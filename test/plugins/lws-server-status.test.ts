@@ -86,6 +86,7 @@ function board(changes: Partial<Board> = {}): Board {
     totals: emptyVhostCounters(),
     counters: { ...emptyWorkerCounters(), cgiStarted: 7 },
     latency: [],
+    latencyBoundsUs: [],
     lastReload: {
       at: 1,
       outcome: "failed",

@@ -73,17 +73,18 @@ export class Http1Connection {
     this.#connection = connection;
     const { listener, localAddress } = connection;
     this.#vhost = context.router.vhostFor(listener, localAddress, undefined);
+  }
+
+  /** Watches the socket. To be called when Node's parser has its own listeners on it: on "resume" the last word must be ours. */
+  attach(): void {
+    const socket = this.#socket;
     // Node drops its own listener with an upgrade; an error without one would end the process.
     socket.on("error", ignore);
     socket.on("close", () => this.#onClose());
     socket.on("resume", () => this.#hold());
-    socket.setTimeout(context.clocks.progressMs);
+    socket.setTimeout(this.#context.clocks.progressMs);
     // What Node calls after the last answer. Its own version resets a connection with unread bytes.
     socket.destroySoon = () => this.#linger();
-  }
-
-  get isBusy(): boolean {
-    return this.#state === "busy";
   }
 
   /** Whether the connection can be closed without anybody missing anything. */
@@ -163,8 +164,7 @@ export class Http1Connection {
 
   /** Nothing has moved on the socket for progressMs. */
   onStall(): void {
-    if (this.#state === "busy" && this.#exchange?.awaitsClient)
-      this.#exchange.reject(new HttpError(408, "The client has stalled"));
+    if (this.#state === "busy" && this.#exchange?.awaitsClient) this.#exchange.cutStalled();
   }
 
   /** Looks at the clocks. */

@@ -182,6 +182,12 @@ export class Http1Exchange implements Exchange {
     this.fail(refusal);
   }
 
+  /** The client owes bytes or takes none. */
+  cutStalled(): void {
+    if (this.#state === "open") this.reject(new HttpError(408, "The request body does not arrive"));
+    else this.abort("The client has stalled");
+  }
+
   /** Whether the mount has nothing more to say. */
   get isAnswered(): boolean {
     return this.#parts.response.writableEnded;

@@ -121,6 +121,7 @@ export function createHttp1Front(options: Http1FrontOptions): Http1Front {
       connections.add(adopted);
       bySocket.set(socket, adopted);
       server.emit("connection", socket);
+      adopted.attach();
     },
     drain() {
       isDraining = true;

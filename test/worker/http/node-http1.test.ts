@@ -86,8 +86,10 @@ test("Http1Front stops reading while a client that pipelines does not read", asy
   wire.socket.pause();
   wire.write(GET.repeat(20_000));
   await once(site.accepted[0] ?? wire.socket, "close");
-  const { requests } = site.counters.vhost("h:80");
+  const { requests, rx } = site.counters.vhost("h:80");
   assert.ok(requests > 0 && requests < 5_000, String(requests));
+  // One read and what one more may have brought before the first was parsed.
+  assert.ok(rx <= 2 * 65_536, String(rx));
   wire.socket.destroy();
 });
 
@@ -451,10 +453,7 @@ test("Http1Exchange survives a mount that answers twice, with bad fields, or aft
       exchange.fail(new Error("Late"));
     }
   });
-  assert.notEqual(
-    statusOf(await exchangeBytes(site.port, "GET /twice HTTP/1.1\r\nHost: h\r\n\r\n")),
-    500,
-  );
+  assert.equal((await request(site.port, "GET /twice")).body, "once");
   const split = await request(site.port, "GET /split");
   assert.deepEqual([split.status, split.headers.get("set-cookie")], [500, undefined]);
   const leaving = await connect(site.port);

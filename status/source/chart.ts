@@ -1,0 +1,171 @@
+// One chart over time: draws rows of the history, follows pointer and keys. The only importer of uPlot.
+
+import uPlot from "uplot";
+import { clockTime } from "./format.ts";
+import type { History, Row, SeriesName } from "./history.ts";
+
+const HEIGHT_PX = 190;
+const AXIS_WIDTH_PX = 66;
+const X_AXIS_HEIGHT_PX = 28;
+/** Room for one "13:45:02" and some air. */
+const X_LABEL_SPACE_PX = 86;
+const Y_LABEL_SPACE_PX = 34;
+const HEADROOM = 1.1;
+/** All charts with one key show the same moment. */
+const SYNC_KEY = "status";
+
+export type ChartSpec = {
+  readonly id: string;
+  readonly title: string;
+  /** stack: each series lies on those before it. */
+  readonly kind: "stack" | "lines";
+  readonly series: readonly { readonly name: SeriesName; readonly label: string }[];
+  /** As in the legend. */
+  readonly format: (value: number | null | undefined) => string;
+  readonly axis: {
+    readonly format: (value: number) => string;
+    /** The scale never ends below this, so that an idle server does not look busy. */
+    readonly least: number;
+    /** Distances between grid lines; without them a logarithmic scale of powers of ten. */
+    readonly steps?: readonly number[];
+  };
+};
+
+export type Chart = {
+  readonly spec: ChartSpec;
+  /** Ref of the element the chart lives in; null takes it down. */
+  readonly attach: (element: HTMLElement | null) => void;
+  /** Shows the last `windowSecs`; `index` is the row the cursor stands on. */
+  draw(history: History, windowSecs: number): void;
+  /** Draws the same again in the colours that hold now. */
+  recolour(): void;
+  /** Puts the cursor on a row, on all charts; undefined takes it away. */
+  point(index: number | undefined): void;
+};
+
+/** A chart; `onCursor` hears which row the pointer is on. */
+export function createChart(
+  spec: ChartSpec,
+  onCursor: (index: number | undefined) => void,
+): Chart {
+  let plot: uPlot | undefined;
+  let observer: ResizeObserver | undefined;
+  let range: readonly [number, number] = [0, 1];
+  let data: uPlot.AlignedData = [[]];
+
+  function attach(element: HTMLElement | null): void {
+    observer?.disconnect();
+    plot?.destroy();
+    plot = undefined;
+    if (!element) return;
+    const options = describe(spec, element, () => range, onCursor);
+    plot = new uPlot(options, data, element);
+    observer = new ResizeObserver(() => plot?.setSize(sizeOf(element)));
+    observer.observe(element);
+  }
+
+  return {
+    spec,
+    attach,
+    draw(history, windowSecs) {
+      const end = history.times.at(-1);
+      if (end === undefined) return;
+      range = [end - windowSecs, end];
+      data = [[...history.times], ...columns(spec, history.rows)];
+      plot?.setData(data);
+    },
+    recolour: () => plot?.redraw(),
+    point(index) {
+      const at = index === undefined ? undefined : plot?.data[0][index];
+      const left = at === undefined ? -1 : (plot?.valToPos(at, "x") ?? -1);
+      plot?.setCursor({ left, top: left < 0 ? -1 : 0 });
+    },
+  };
+}
+
+/** One column for each series; in a stack each holds the sum up to it. */
+function columns(spec: ChartSpec, rows: readonly Row[]): (number | null)[][] {
+  const plain = spec.series.map(({ name }) => rows.map((row) => row[name]));
+  if (spec.kind === "lines") return plain;
+  const sums = rows.map(() => 0);
+  return plain.map((column) =>
+    column.map((value, index) =>
+      value === null ? null : (sums[index] = (sums[index] ?? 0) + value),
+    ),
+  );
+}
+
+function describe(
+  spec: ChartSpec,
+  element: HTMLElement,
+  range: () => readonly [number, number],
+  onCursor: (index: number | undefined) => void,
+): uPlot.Options {
+  const colour = (name: string): string => getComputedStyle(element).getPropertyValue(name);
+  const grid = { stroke: () => colour("--grid"), width: 1 };
+  const font = `12px ${getComputedStyle(element).fontFamily}`;
+  const axis: uPlot.Axis = { font, stroke: () => colour("--axis"), grid, ticks: { show: false } };
+  const isStack = spec.kind === "stack";
+  return {
+    ...sizeOf(element),
+    legend: { show: false },
+    padding: [10, 8, 0, 0],
+    cursor: {
+      y: false,
+      drag: { setScale: false, x: false, y: false },
+      points: { show: !isStack, size: 7 },
+      sync: { key: SYNC_KEY },
+    },
+    hooks: { setCursor: [(self) => onCursor(self.cursor.idx ?? undefined)] },
+    scales: {
+      x: { range: () => [...range()] },
+      y: yScale(spec),
+    },
+    axes: [
+      {
+        ...axis,
+        size: X_AXIS_HEIGHT_PX,
+        space: X_LABEL_SPACE_PX,
+        values: (_self, splits) => splits.map(clockTime),
+      },
+      {
+        ...axis,
+        size: AXIS_WIDTH_PX,
+        space: Y_LABEL_SPACE_PX,
+        ...(spec.axis.steps === undefined ? {} : { incrs: [...spec.axis.steps] }),
+        // On a logarithmic scale uPlot passes null for the lines between powers of ten.
+        values: (_self, splits: (number | null)[]) =>
+          splits.map((split) => (split === null ? "" : spec.axis.format(split))),
+      },
+    ],
+    series: [
+      {},
+      ...spec.series.map(({ name }): uPlot.Series => {
+        const paint = (): string => colour(`--${name}`);
+        return isStack
+          ? { width: 0, fill: paint, points: { show: false } }
+          : { width: 1.75, stroke: paint, points: { size: 4, fill: paint } };
+      }),
+    ],
+    ...(isStack
+      ? { bands: spec.series.slice(1).map((_series, index) => ({ series: [index + 2, index + 1] })) }
+      : {}),
+  };
+}
+
+function yScale({ axis }: ChartSpec): uPlot.Scale {
+  if (axis.steps !== undefined)
+    return { range: (_self, _min, max) => [0, Math.max(axis.least, (max ?? 0) * HEADROOM)] };
+  return {
+    distr: 3,
+    range: (_self, min, max) => {
+      const highest = Math.max(axis.least, max ?? 0);
+      const low = 10 ** Math.floor(Math.log10(Math.max(1, Math.min(min ?? highest, axis.least / 10))));
+      return [low, 10 ** Math.ceil(Math.log10(highest))];
+    },
+  };
+}
+
+function sizeOf(element: HTMLElement): { width: number; height: number } {
+  return { width: element.clientWidth, height: HEIGHT_PX };
+}

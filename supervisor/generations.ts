@@ -1,0 +1,124 @@
+// All generations that are alive: the one that serves, older ones that drain, a new one that starts. Bounded in number.
+
+import type { LoadedConfig } from "../config/load.ts";
+import type { Logger } from "../log/logger.ts";
+import { Generation, GenerationError, type GenerationHost } from "./generation.ts";
+import { launchGeneration } from "./launch.ts";
+import type { Listeners } from "./listeners.ts";
+import type { WorkerProcess } from "./worker-process.ts";
+
+/** Generations alive at once; before one more the oldest has to go. */
+const MAX_GENERATIONS = 4;
+/** Beyond its own limits a worker gets this long before it is killed. */
+const KILL_GRACE_MS = 2_000;
+/** Time over which a draining worker spreads the end of its WebSockets, see worker/drain.ts. */
+const DRAIN_SPREAD_MS = 10_000;
+
+export type GenerationsOptions = {
+  readonly version: string;
+  readonly ticketKeys: Uint8Array;
+  readonly listeners: Listeners;
+  readonly log: Logger;
+  readonly events: GenerationHost["events"];
+  readonly onRestart: () => void;
+};
+
+/** The generations of one supervisor. */
+export class Generations {
+  readonly #options: GenerationsOptions;
+  readonly #alive = new Set<Generation>();
+  #launched = 0;
+  #workersStarted = 0;
+  #state: "open" | "stopping" = "open";
+
+  constructor(options: GenerationsOptions) {
+    this.#options = options;
+  }
+
+  [Symbol.iterator](): Iterator<Generation> {
+    return this.#alive[Symbol.iterator]();
+  }
+
+  *workers(): Iterable<WorkerProcess> {
+    for (const generation of this.#alive) yield* generation.workers;
+  }
+
+  /** Brings up one more generation. Throws what launchGeneration throws, and GenerationError once stop() was called. */
+  launch(loaded: LoadedConfig, workers: number): Promise<Generation> {
+    const { version, ticketKeys, listeners, log } = this.#options;
+    this.#launched += 1;
+    return launchGeneration(loaded, {
+      number: this.#launched,
+      workers,
+      version,
+      ticketKeys,
+      listeners,
+      log,
+      host: this.#host(),
+      onCreated: (generation) => {
+        if (this.#state === "stopping") throw new GenerationError("The server stops");
+        this.#alive.add(generation);
+      },
+    });
+  }
+
+  /** With too many alive the oldest but `current` loses its WebSockets, and its requests are waited for. True if it had to wait. */
+  async makeRoom(current: Generation): Promise<boolean> {
+    let hasWaited = false;
+    while (this.#alive.size >= MAX_GENERATIONS) {
+      const oldest = [...this.#alive].find((generation) => generation !== current);
+      if (!oldest) return hasWaited;
+      this.#options.log.info(
+        `${MAX_GENERATIONS} generations are alive: waiting for generation ${oldest.number} to finish`,
+      );
+      hasWaited = true;
+      oldest.shed();
+      await oldest.gone;
+    }
+    return hasWaited;
+  }
+
+  /** Lets a generation finish what it has, within its drain-secs. */
+  drain(generation: Generation): void {
+    const { global, vhosts } = generation.spec.config;
+    const drainSecs = vhosts.map((vhost) => vhost["drain-secs"] ?? 0);
+    const limitMs = Math.max(global["drain-secs"], ...drainSecs) * 1000 + DRAIN_SPREAD_MS;
+    killAfter(generation, limitMs + KILL_GRACE_MS, "did not drain in time");
+    generation.drain();
+  }
+
+  /** Ends all of them within `withinMs`; none can be launched any more. Resolves when the last is gone. */
+  async stop(withinMs: number): Promise<void> {
+    this.#state = "stopping";
+    const gone = [...this.#alive].map((generation) => {
+      killAfter(generation, withinMs + KILL_GRACE_MS, "did not stop in time");
+      generation.stop(withinMs);
+      return generation.gone;
+    });
+    await Promise.all(gone);
+  }
+
+  kill(reason: string): void {
+    for (const generation of this.#alive) generation.kill(reason);
+  }
+
+  #host(): GenerationHost {
+    const { log, events, onRestart, listeners } = this.#options;
+    return {
+      log,
+      events,
+      onRestart,
+      nextWorkerId: () => (this.#workersStarted += 1),
+      onGone: (generation) => {
+        this.#alive.delete(generation);
+        listeners.release(generation.spec.listeners);
+        log.info(`Generation ${generation.number} is gone`);
+      },
+    };
+  }
+}
+
+function killAfter(generation: Generation, ms: number, reason: string): void {
+  const timer = setTimeout(() => generation.kill(reason), ms);
+  void generation.gone.then(() => clearTimeout(timer));
+}
