@@ -1,7 +1,7 @@
 // The four charts of the page: which series each shows, and how its numbers are written.
 
 import type { ChartSpec } from "./chart.ts";
-import { byteRate, bytes, compact, micros, rate, roundMicros } from "./format.ts";
+import { byteRate, compact, micros, rate, roundBytes, roundMicros, whole } from "./format.ts";
 
 /** 1, 2, 5, 10, 20, 50 … up to ten million. */
 const DECIMAL_STEPS = [1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7].flatMap((power) => [
@@ -49,7 +49,7 @@ export const chartSpecs: readonly ChartSpec[] = [
       { name: "rx", label: "received" },
     ],
     format: byteRate,
-    axis: { format: bytes, least: 1_024, steps: BINARY_STEPS },
+    axis: { format: roundBytes, least: 1_024, steps: BINARY_STEPS },
   },
   {
     id: "chart-connections",
@@ -59,7 +59,7 @@ export const chartSpecs: readonly ChartSpec[] = [
       { name: "http", label: "HTTP" },
       { name: "webSockets", label: "WebSocket" },
     ],
-    format: rate,
+    format: whole,
     axis: { format: compact, least: 5, steps: DECIMAL_STEPS },
   },
 ];

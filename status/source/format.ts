@@ -11,8 +11,8 @@ const compactFormat = new Intl.NumberFormat("en", {
 const BYTE_UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 
 /** 1234567 as "1,234,567". */
-export function whole(value: number): string {
-  return wholeFormat.format(value);
+export function whole(value: number | null | undefined): string {
+  return value === null || value === undefined ? UNKNOWN : wholeFormat.format(value);
 }
 
 /** A rate: "0", "0.4", "12", "1,234". */
@@ -39,6 +39,12 @@ export function bytes(value: number | null | undefined): string {
   return `${step === 0 ? whole(scaled) : threeDigits(scaled)} ${BYTE_UNITS[step]}`;
 }
 
+/** For axes, where the values are powers of two: "512 B", "4 KiB", "1 MiB". */
+export function roundBytes(value: number): string {
+  const step = value < 1024 ? 0 : Math.min(Math.floor(Math.log2(value) / 10), BYTE_UNITS.length - 1);
+  return `${value / 1024 ** step} ${BYTE_UNITS[step]}`;
+}
+
 /** bytes() per second. */
 export function byteRate(value: number | null | undefined): string {
   return value === null || value === undefined ? UNKNOWN : `${bytes(value)}/s`;
@@ -51,7 +57,7 @@ export function micros(value: number | null | undefined): string {
   return value < 999_500 ? `${threeDigits(value / 1000)} ms` : `${threeDigits(value / 1e6)} s`;
 }
 
-/** For axes, where the values are round: "100 µs", "1 ms", "5 s". */
+/** For axes, where the values are powers of ten: "100 µs", "1 ms", "10 s". */
 export function roundMicros(value: number): string {
   if (value < 1000) return `${value} µs`;
   return value < 1e6 ? `${value / 1000} ms` : `${value / 1e6} s`;

@@ -38,6 +38,8 @@ export type PorticoOptions = {
   /** Warnings and errors this test provokes. */
   readonly expect?: readonly RegExp[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Called as soon as the process runs; startPortico waits for it before it waits for the server. */
+  readonly early?: (child: ChildProcess, directory: string) => Promise<void>;
 };
 
 export type Portico = {
@@ -103,6 +105,7 @@ export async function startPortico(t: TestContext, options: PorticoOptions): Pro
   const lines = createInterface({ input: child.stderr });
   lines.on("line", (line) => logs.push(parseLine(line)));
 
+  let board: Board | undefined;
   const portico: Portico = {
     directory,
     process: child,
@@ -145,11 +148,13 @@ export async function startPortico(t: TestContext, options: PorticoOptions): Pro
     assert.equal(formatLogs(surprises), "", "unexpected warnings in the log");
   });
 
+  await options.early?.(child, directory);
+  if (child.exitCode !== null) return portico;
   await Promise.race([
     portico.log(/^Portico \S+ serves/),
     exited.then(([code]) => assert.fail(`Portico exited with ${code}:\n${formatLogs(logs)}`)),
   ]);
-  const board = await waitUntil("control socket", () => portico.status().catch(() => undefined));
+  board = await waitUntil("control socket", () => portico.status().catch(() => undefined));
   return portico;
 }
 
@@ -187,7 +192,8 @@ async function collect(stream: AsyncIterable<Buffer>): Promise<string> {
   return Buffer.concat(chunks).toString();
 }
 
-function portOf(board: Board, name: string | undefined): number {
+function portOf(board: Board | undefined, name: string | undefined): number {
+  assert.ok(board, "the server never served");
   const vhost =
     name === undefined
       ? board.vhosts[0]

@@ -1,0 +1,76 @@
+// Where the page starts: boards come in, what is known changes, the page follows at the next frame. A hidden page gets no
+// frames and draws nothing. The only importer of preact; JSX compiles to its runtime.
+
+import { render } from "preact";
+import { parseUpdate } from "./board.ts";
+import { createChart } from "./chart.ts";
+import { chartSpecs } from "./charts.ts";
+import { keepConnected } from "./connection.ts";
+import { createHistory } from "./history.ts";
+import { Page, WINDOWS_SECS, type View } from "./page.tsx";
+
+const PROTOCOL = "lws-server-status";
+
+startPage(document.body);
+
+function startPage(root: HTMLElement): void {
+  const history = createHistory();
+  const charts = chartSpecs.map((spec) =>
+    createChart(spec, (cursor) => {
+      if (cursor !== view.cursor) show({ cursor });
+    }),
+  );
+  let frame: number | undefined;
+  let hasNewRows = false;
+  let view: View = {
+    link: { kind: "connecting" },
+    update: undefined,
+    history,
+    charts,
+    windowSecs: WINDOWS_SECS[0],
+    cursor: undefined,
+    actions: {
+      retry: () => link.retry(),
+      showWindow(windowSecs) {
+        hasNewRows = true;
+        show({ windowSecs });
+      },
+      point(index) {
+        charts[0]?.point(index);
+      },
+    },
+  };
+
+  function show(change: Partial<View>): void {
+    view = { ...view, ...change };
+    frame ??= requestAnimationFrame(draw);
+  }
+
+  function draw(): void {
+    frame = undefined;
+    if (hasNewRows) {
+      hasNewRows = false;
+      for (const chart of charts) chart.draw(history, view.windowSecs);
+    }
+    render(<Page view={view} />, root);
+  }
+
+  render(<Page view={view} />, root);
+  const url = new URL("live", location.href.replace(/^http/, "ws"));
+  const link = keepConnected(url, PROTOCOL, {
+    state(state) {
+      if (state.kind !== "live") history.interrupt();
+      show({ link: state });
+    },
+    message(text) {
+      const update = parseUpdate(text);
+      if (!update || !history.add(update.board)) return;
+      hasNewRows = true;
+      show({ update });
+    },
+  });
+  addEventListener("online", () => link.retry());
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    for (const chart of charts) chart.recolour();
+  });
+}

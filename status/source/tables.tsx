@@ -1,0 +1,147 @@
+// The tables: generations and their workers, virtual hosts, mounts, addresses.
+
+import type { Board, Listener, Mount, Vhost, Worker } from "./board.ts";
+import { sum } from "./figures.tsx";
+import { bytes, duration, rate, whole } from "./format.ts";
+import { Table, type Column } from "./table.tsx";
+
+export function Tables(props: {
+  readonly board: Board;
+  readonly rates: ReadonlyMap<string, number>;
+}) {
+  const { board, rates } = props;
+  const mounts = board.vhosts.flatMap((vhost) => vhost.mounts.map((mount) => ({ vhost, mount })));
+  return (
+    <>
+      <Table
+        id="generations"
+        title="Generations"
+        columns={generationColumns}
+        items={groupByGeneration(board)}
+        keyOf={({ generation }) => generation}
+        empty="None."
+      />
+      <Table
+        id="workers"
+        title="Workers"
+        columns={workerColumns}
+        items={board.workers}
+        keyOf={({ id }) => id}
+        empty="None."
+      />
+      <Table
+        id="vhosts"
+        title="Virtual hosts"
+        columns={vhostColumns(rates)}
+        items={board.vhosts}
+        keyOf={({ key }) => key}
+        empty={HIDDEN}
+      />
+      <Table
+        id="mounts"
+        title="Mounts"
+        columns={mountColumns}
+        items={mounts}
+        keyOf={({ vhost, mount }) => `${vhost.key} ${mount.mountpoint}`}
+        empty={board.vhosts.length === 0 ? HIDDEN : "None."}
+      />
+      <Table
+        id="listeners"
+        title="Addresses"
+        columns={listenerColumns}
+        items={board.listeners}
+        keyOf={({ address }) => address}
+        empty="None."
+      />
+    </>
+  );
+}
+
+const HIDDEN = "The configuration keeps them off this page (“hide-vhosts”).";
+
+type GenerationRow = { readonly generation: number; readonly workers: readonly Worker[] };
+
+const generationColumns: readonly Column<GenerationRow>[] = [
+  { title: "Generation", text: ({ generation }) => String(generation) },
+  { title: "State", text: ({ workers }) => jointState(workers), isBadge: true },
+  number("Workers", ({ workers }) => whole(workers.length)),
+  number("Connections", ({ workers }) => whole(sum(workers, (w) => w.gauges.openConnections))),
+  number("WebSockets", ({ workers }) => whole(sum(workers, (w) => w.gauges.openWebSockets))),
+  number("In flight", ({ workers }) => whole(sum(workers, (w) => w.gauges.activeRequests))),
+  number("Memory", ({ workers }) => bytes(sum(workers, (w) => w.memoryBytes))),
+  number("Up", ({ workers }) => duration(Math.max(...workers.map((w) => w.uptimeSecs)))),
+];
+
+const workerColumns: readonly Column<Worker>[] = [
+  { title: "Worker", text: ({ id }) => String(id) },
+  number("Process", ({ pid }) => String(pid)),
+  number("Generation", ({ generation }) => String(generation)),
+  { title: "State", text: ({ state }) => state, isBadge: true },
+  number("Up", ({ uptimeSecs }) => duration(uptimeSecs)),
+  number("CPU", ({ cpuPercent }) => `${cpuPercent.toFixed(0)} %`),
+  number("Memory", ({ memoryBytes }) => bytes(memoryBytes)),
+  number("Connections", ({ gauges }) => whole(gauges.openConnections)),
+  number("WebSockets", ({ gauges }) => whole(gauges.openWebSockets)),
+  number("In flight", ({ gauges }) => whole(gauges.activeRequests)),
+  number("CGI", ({ gauges }) => whole(gauges.cgiAlive)),
+  number("Loop busy", ({ gauges }) => `${(100 * gauges.loopUtilization).toFixed(0)} %`),
+  number("Loop lag", ({ gauges }) => `${gauges.loopLagMs.toFixed(1)} ms`),
+];
+
+function vhostColumns(rates: ReadonlyMap<string, number>): Column<Vhost>[] {
+  return [
+    { title: "Host", text: ({ secure, key }) => `${secure ? "https" : "http"}://${key}` },
+    number("Requests/s", ({ key }) => rate(rates.get(key))),
+    number("Requests", ({ counters }) => whole(counters.requests)),
+    number("2xx", ({ counters }) => whole(counters.status2xx)),
+    number("3xx", ({ counters }) => whole(counters.status3xx)),
+    number("4xx", ({ counters }) => whole(counters.status4xx)),
+    number("5xx", ({ counters }) => whole(counters.status5xx)),
+    number("Connections", ({ counters }) => whole(counters.connections)),
+    number("Upgrades", ({ counters }) => whole(counters.upgrades)),
+    number("Received", ({ counters }) => bytes(counters.rx)),
+    number("Sent", ({ counters }) => bytes(counters.tx)),
+    { title: "Protocols", text: ({ protocols }) => protocols.join(", ") || "–", isLong: true },
+  ];
+}
+
+const mountColumns: readonly Column<{ readonly vhost: Vhost; readonly mount: Mount }>[] = [
+  { title: "Host", text: ({ vhost }) => vhost.key },
+  { title: "Mountpoint", text: ({ mount }) => mount.mountpoint },
+  { title: "Default", text: ({ mount }) => mount.default || "–" },
+  { title: "Cache", text: ({ mount }) => cachePolicy(mount) },
+  { title: "Origin", text: ({ mount }) => mount.origin, isLong: true },
+];
+
+const listenerColumns: readonly Column<Listener>[] = [
+  { title: "Address", text: ({ address }) => address },
+  { title: "State", text: ({ state }) => state, isBadge: true },
+  { title: "TLS", text: ({ secure }) => (secure ? "yes" : "no") },
+  { title: "Hosts", text: ({ vhosts }) => vhosts.join(", ") || "–", isLong: true },
+];
+
+function number<Item>(title: string, text: (item: Item) => string): Column<Item> {
+  return { title, text, isNumber: true };
+}
+
+/** Newest first. */
+function groupByGeneration({ workers }: Board): GenerationRow[] {
+  return [...new Set(workers.map(({ generation }) => generation))]
+    .toSorted((one, other) => other - one)
+    .map((generation) => ({
+      generation,
+      workers: workers.filter((worker) => worker.generation === generation),
+    }));
+}
+
+/** A generation serves as soon as one of its workers does; a replacement may be starting beside it. */
+function jointState(workers: readonly Worker[]): string {
+  const states = workers.map(({ state }) => state);
+  return states.find((state) => state === "serving") ?? states[0] ?? "";
+}
+
+function cachePolicy(mount: Mount): string {
+  if (mount.cacheMaxAge === 0 || !mount.cacheReuse) return "no-store";
+  const parts = [mount.cacheIntermediaries ? "public" : "private", duration(mount.cacheMaxAge)];
+  return (mount.cacheRevalidate ? [...parts, "revalidate"] : parts).join(", ");
+}
