@@ -1,6 +1,7 @@
 // `portico status` for people: one screen.
 
 import type { Board } from "../ipc/stats.ts";
+import { alignColumns } from "./table.ts";
 
 /** The board as aligned text. */
 export function formatStatus(board: Board): string {
@@ -69,14 +70,7 @@ function formatReload({ lastReload }: Board): string {
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  const all = [head, ...rows];
-  const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
-  return all.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join("  ")
-      .trimEnd(),
-  );
+  return alignColumns([head, ...rows]);
 }
 
 function formatBytes(bytes: number): string {

@@ -2,17 +2,22 @@
 
 import { readFileSync } from "node:fs";
 import { Argument, Command, InvalidArgumentError } from "commander";
-import { loadConfig } from "../config/load.ts";
-import { ConfigError } from "../config/problems.ts";
-import type { Board } from "../ipc/stats.ts";
-import { askControl, ControlError, type ControlCommand } from "../supervisor/control.ts";
-import { InstanceError, instancePaths } from "../supervisor/instance.ts";
+import type { ControlCommand } from "../supervisor/control.ts";
+import { check } from "./check.ts";
 import { SHELLS, writeCompletion, type Shell } from "./completion.ts";
-import { formatStatus } from "./format-status.ts";
+import { control } from "./control.ts";
+import { directoryFault, findDirectory } from "./directory.ts";
+import { dump } from "./dump.ts";
+import { explain } from "./explain.ts";
 import { init } from "./init.ts";
-import { findDirectory, run } from "./run.ts";
+import { run } from "./run.ts";
+import { formatSchema } from "./schema.ts";
 
 const MAX_WORKERS = 1024;
+const CONFIG = [
+  "-c, --config <dir>",
+  "configuration directory (default: /etc/portico, then /etc/lwsws)",
+] as const;
 
 const { version } = JSON.parse(
   readFileSync(new URL("../package.json", import.meta.url), "utf8"),
@@ -29,16 +34,13 @@ const program = new Command("portico")
 program
   .command("run")
   .description("serve in the foreground; SIGHUP reloads, SIGUSR1 reopens logs, SIGTERM stops")
-  .option("-c, --config <dir>", "configuration directory (default: /etc/portico, then /etc/lwsws)")
+  .option(...CONFIG)
   .option("--workers <count>", 'number of workers; wins over "count-threads"', parseWorkers)
-  .action(async (options: { config?: string; workers?: number }) => {
-    // Set rather than exit(): what is still being written to a pipe gets there.
-    process.exitCode = await run({
-      directory: findDirectory(options.config),
-      workers: options.workers,
-      version,
-    });
-  });
+  .action((options: { config?: string; workers?: number }) =>
+    inDirectory(options.config, (directory) =>
+      run({ directory, workers: options.workers, version }),
+    ),
+  );
 
 addControl("status", "show what the running server does").option("--json", "print it as JSON");
 addControl(
@@ -47,6 +49,44 @@ addControl(
 );
 addControl("reopen", "open the log files again, after they were renamed");
 addControl("stop", "end the server; requests in flight get stop-secs");
+
+program
+  .command("check")
+  .description(
+    "tell everything that is wrong with a configuration, without serving it; exit status 1 if there is an error",
+  )
+  .option(...CONFIG)
+  .option("--json", "print the findings as a JSON array")
+  .action(async ({ config, json = false }: { config?: string; json?: boolean }) => {
+    process.exitCode = await check({ directory: findDirectory(config), json, version });
+  });
+
+program
+  .command("dump")
+  .description("show the configuration as it takes effect, each value with the place it comes from")
+  .option(...CONFIG)
+  .option("--json", "print it as a JSON array")
+  .action(({ config, json = false }: { config?: string; json?: boolean }) =>
+    inDirectory(config, (directory) => dump(directory, json)),
+  );
+
+program
+  .command("explain")
+  .description("show which listener, vhost, mount and file would answer a URL, and why")
+  .argument("<url>", 'such as "https://example.com/docs"')
+  .option(...CONFIG)
+  .option("--json", "print it as a JSON array")
+  .action((url: string, { config, json = false }: { config?: string; json?: boolean }) =>
+    inDirectory(config, (directory) => explain({ directory, url, json })),
+  );
+
+program
+  .command("schema")
+  .description("print the JSON Schema of the configuration files, for editors")
+  .option("--markdown", "print the manual of all keys instead, docs/configuration.md")
+  .action(({ markdown = false }: { markdown?: boolean }) => {
+    process.stdout.write(formatSchema(markdown));
+  });
 
 program
   .command("init")
@@ -76,36 +116,16 @@ function addControl(name: ControlCommand, description: string): Command {
     });
 }
 
-/** Asks the running server and prints its answer. Returns the exit status. */
-async function control(
-  command: ControlCommand,
-  directory: string,
-  asJson: boolean,
-): Promise<number> {
-  try {
-    const answer = await askControl(await findControlSocket(directory), command);
-    if (answer.ok && answer.data !== undefined)
-      console.log(
-        asJson ? JSON.stringify(answer.data, undefined, 2) : formatStatus(answer.data as Board),
-      );
-    else (answer.ok ? console.log : console.error)(answer.message);
-    return answer.ok ? 0 : 1;
-  } catch (error) {
-    if (!(error instanceof ControlError || error instanceof InstanceError)) throw error;
-    console.error(`portico: ${error.message}`);
-    return 1;
-  }
-}
-
-/** The configuration may be broken right now; its server is reachable all the same, at the default place. */
-async function findControlSocket(directory: string): Promise<string> {
-  try {
-    const { config } = await loadConfig(directory);
-    return instancePaths(directory, config.global).controlSocket;
-  } catch (error) {
-    if (error instanceof ConfigError) return instancePaths(directory).controlSocket;
-    throw error;
-  }
+/** Runs a command on the directory that is meant, if there is anything in it. */
+async function inDirectory(
+  given: string | undefined,
+  command: (directory: string) => Promise<number>,
+): Promise<void> {
+  const directory = findDirectory(given);
+  const fault = directoryFault(directory);
+  if (fault !== undefined) console.error(`portico: ${fault}`);
+  // Set rather than exit(): what is still being written to a pipe gets there.
+  process.exitCode = fault === undefined ? await command(directory) : 1;
 }
 
 function parseWorkers(text: string): number {

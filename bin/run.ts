@@ -1,22 +1,13 @@
 // `portico run`: the supervisor in the foreground, from reading the configuration to the last exit.
 
-import { existsSync } from "node:fs";
 import { loadConfig, type LoadedConfig } from "../config/load.ts";
-import { ConfigError, formatProblemWithSource } from "../config/problems.ts";
 import { createLogger, type Logger } from "../log/logger.ts";
 import { unblockSignal } from "../posix/signals.ts";
 import { serveControl, type ControlAnswer, type ControlCommand } from "../supervisor/control.ts";
-import { InstanceError, instancePaths, lockInstance } from "../supervisor/instance.ts";
-import { explainFailure } from "../supervisor/launch.ts";
+import { instancePaths, lockInstance } from "../supervisor/instance.ts";
 import { createNotifier } from "../supervisor/notify.ts";
 import { Supervisor } from "../supervisor/supervisor.ts";
-
-const DEFAULT_DIRECTORIES = ["/etc/portico", "/etc/lwsws"];
-
-/** The configuration directory: the one given, else the first default that exists. */
-export function findDirectory(given: string | undefined): string {
-  return given ?? DEFAULT_DIRECTORIES.find((directory) => existsSync(directory)) ?? "/etc/portico";
-}
+import { reportFailure } from "./report.ts";
 
 export type RunOptions = {
   readonly directory: string;
@@ -92,18 +83,4 @@ async function obey(supervisor: Supervisor, command: ControlCommand): Promise<Co
       await supervisor.ended;
       return { ok: true, message: "Stopped" };
   }
-}
-
-/** Tells people what is wrong and where. Our own bugs are thrown on. */
-function reportFailure(error: unknown): number {
-  const failure =
-    error instanceof InstanceError
-      ? { message: error.message, problems: [] }
-      : explainFailure(error);
-  if (!failure) throw error;
-  const remarks = error instanceof ConfigError ? error.remarks : [];
-  for (const problem of [...failure.problems, ...remarks])
-    console.error(formatProblemWithSource(problem));
-  console.error(`portico: ${failure.message}`);
-  return 1;
 }

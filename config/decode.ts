@@ -1,6 +1,7 @@
 // Trees of all files -> vhosts, mounts and protocols, still without the rules that look across them.
 // A part that cannot be decoded is reported and left out; the others go on, so that everything is found in one run.
 
+import { isIP } from "node:net";
 import { resolve } from "node:path";
 import { placeName, problemAt, problemNear, type ConfigDocument } from "./document.ts";
 import { fileKind, globalKind, mountKind, vhostKind } from "./kinds.ts";
@@ -101,16 +102,23 @@ function decodeVhost(
   const keys = decodeMembers(vhostKind, found, place, report);
   return {
     where: { file: document.file, path },
-    keys: keys && withSocketPath(keys, document.directory),
+    keys: keys && withSocketPath(keys, place, report),
     mounts,
     protocols,
   };
 }
 
-function withSocketPath(keys: VhostKeys, directory: string): VhostKeys {
+function withSocketPath(keys: VhostKeys, { document, path: at }: Place, report: Report): VhostKeys {
   const path = keys.interface;
   if (!keys["unix-socket"] || path === undefined || path.startsWith("@")) return keys;
-  return { ...keys, interface: resolve(directory, path) };
+  if (!path.includes("/")) {
+    const [severity, message] =
+      isIP(path) === 0
+        ? (["notice", `Taken for a socket beside this file; "./${path}" says so`] as const)
+        : (["error", `${shown(path)} is an address, and unix-socket is on`] as const);
+    report(problemNear(document, severity, childPath(at, "interface"), message));
+  }
+  return { ...keys, interface: resolve(document.directory, path) };
 }
 
 function decodeMount(

@@ -28,7 +28,6 @@ const QUIC = "tunes HTTP/3; Node has no QUIC, so it has no effect";
 const CLIENT_TLS = "sets up TLS towards proxied servers; has no effect until proxy mounts exist";
 const RAW =
   "hands connections that are not HTTP to a protocol; not available yet, such connections get 400";
-const NODE_TLS = "not applied yet: Node's TLS defaults are used, which offer TLS 1.2 and 1.3 only";
 
 export const inertGlobalKeys: InertKeys = {
   interface: key("never had an effect in lwsws either; set interface in each vhost"),
@@ -36,7 +35,6 @@ export const inertGlobalKeys: InertKeys = {
     "sizes lwsws's pool for blocking file reads; Node has its own, sized by UV_THREADPOOL_SIZE",
   ),
   "reject-service-keywords": key("refuses clients by words in their User-Agent; not available yet"),
-  "default-alpn": key("lists protocols for TLS; not applied yet, http/1.1 is offered"),
   "ip-limit-ah": key(
     "limits requests being parsed per client address; not available yet, use the firewall",
   ),
@@ -67,12 +65,6 @@ export const inertVhostKeys: InertKeys = {
   "client-ecdh-curve": key(CLIENT_TLS),
   "ssl-client-option-set": key(CLIENT_TLS),
   "ssl-client-option-clear": key(CLIENT_TLS),
-  ciphers: key(`names OpenSSL ciphers for TLS 1.2; ${NODE_TLS}`),
-  "tls13-ciphers": key(`names cipher suites for TLS 1.3; ${NODE_TLS}`),
-  "ecdh-curve": key(`names groups for the TLS key exchange; ${NODE_TLS}`),
-  "ssl-option-set": key(`sets OpenSSL option flags; ${NODE_TLS}`),
-  "ssl-option-clear": key(`clears OpenSSL option flags; ${NODE_TLS}`),
-  alpn: key("lists protocols for TLS; not applied yet, http/1.1 is offered"),
   "client-cert-required": guardFlag("admits only clients with a certificate; not available yet"),
   "ignore-missing-cert": flagKey(
     "starts a vhost whose certificate is not there yet; not available yet, get the certificate first",

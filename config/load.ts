@@ -32,6 +32,8 @@ export type LoadedConfig = {
   readonly config: ServerConfig;
   /** Warnings and notices; errors never get this far. */
   readonly remarks: readonly Problem[];
+  /** The files as they were read, in order. */
+  readonly sources: readonly SourceFile[];
   /** Gives a finding made after the reading, by a worker say, its file, line and column; an error unless said otherwise. */
   place(found: ProvisionProblem, severity?: Severity): Problem;
 };
@@ -72,7 +74,7 @@ export async function loadConfig(
     global,
     vhosts: draft.vhosts.map(finishVhost).filter((vhost) => vhost !== undefined),
   });
-  return { config, remarks, place: createFindingPlacer(config, files) };
+  return { config, remarks, sources: files, place: createFindingPlacer(config, files) };
 }
 
 function readDocument(source: SourceFile, report: Report): ConfigDocument | undefined {

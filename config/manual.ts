@@ -65,9 +65,9 @@ function keyRows(kind: Kind, keys: readonly (readonly [string, KeyFacts])[]): st
         code(key),
         valueKind(facts),
         defaultText(facts),
-        facts.description + exampleText(key, facts),
+        prose(facts.description) + exampleText(key, facts),
       ]),
-      ...others.map(([key, description]) => [code(key), "", "", description]),
+      ...others.map(([key, description]) => [code(key), "", "", prose(description)]),
     ],
   );
 }
@@ -108,9 +108,17 @@ function inertTable(inert: InertKeys): string {
     [...groups].map(([says, keys]) => {
       const names = keys.map(([key]) => code(key)).join(", ");
       const isGuard = keys.some(([, { isGuard: guards }]) => guards);
-      return [names, isGuard ? `**Refused:** ${says}, and without it this would stand open` : says];
+      return [
+        names,
+        isGuard ? `**Refused:** ${says}, and without it this would stand open` : prose(says),
+      ];
     }),
   );
+}
+
+/** A description is plain text; stars and angle brackets in it mean themselves. */
+function prose(text: string): string {
+  return text.replace(/[*<]/g, "\\$&");
 }
 
 function code(text: string): string {

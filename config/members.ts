@@ -2,7 +2,7 @@
 
 import { placeName, problemAt, type ConfigDocument } from "./document.ts";
 import { isMissed, repeatableKeys, type InertKeys } from "./inert-keys.ts";
-import type { Report, Severity } from "./problems.ts";
+import type { Problem, Report, Severity } from "./problems.ts";
 import { suggest } from "./suggest.ts";
 import { childPath, nearest, plainValue, type Member, type Node, type ObjectNode } from "./tree.ts";
 import { decode, type Infer, type ObjectShape } from "./shape.ts";
@@ -41,8 +41,10 @@ export function siftMembers(kind: Kind, object: ObjectNode, place: Place, report
   for (const member of object.members) {
     const key = kind.aliases[member.key] ?? member.key;
     const path = childPath(place.path, member.key);
-    const say = (severity: Severity, message: string) =>
-      report(problemAt(document, severity, member.offset, path, message));
+    const say: Say = (severity, message, code) => {
+      const problem = problemAt(document, severity, member.offset, path, message);
+      report(code === undefined ? problem : { ...problem, code });
+    };
     if (member.value.kind === "scalar" && member.value.value === null && isKnown(kind, key))
       continue;
     if (isShapeKey(kind, key) || Object.hasOwn(kind.others, key)) {
@@ -113,11 +115,9 @@ function isShapeKey(kind: Kind, key: string): boolean {
   return Object.hasOwn(kind.shape.shape, key);
 }
 
-function sayWhatItIs(
-  kind: Kind,
-  member: Member,
-  say: (severity: Severity, message: string) => void,
-): void {
+type Say = (severity: Severity, message: string, code?: Problem["code"]) => void;
+
+function sayWhatItIs(kind: Kind, member: Member, say: Say): void {
   const inert = Object.hasOwn(kind.inert, member.key) ? kind.inert[member.key] : undefined;
   if (inert) {
     if (!isMissed(inert, plainValue(member.value))) return;
@@ -130,11 +130,13 @@ function sayWhatItIs(
     return say(
       "warning",
       `Unknown key; a definition such as "${member.key}" stands at the top level of a file`,
+      "unknown-key",
     );
   const known = [kind.shape.shape, kind.others, kind.inert].flatMap((keys) => Object.keys(keys));
   say(
     "warning",
     `Unknown key "${member.key}" in ${kind.title}; it has no effect${suggest(member.key, known)}`,
+    "unknown-key",
   );
 }
 

@@ -25,10 +25,17 @@ export const mountShape = object({
     value.replace(/(?<=.)\/+$/, ""),
   ).meta({
     description: "Path in the URL space, decoded; matches whole segments, the longest one wins.",
+    examples: ["/git"],
   }),
   origin: origin().meta({
     description:
       "What answers: file://DIRECTORY, cgi://PROGRAM, >http://… or >https://… (redirect), callback://PROTOCOL. A path not starting with / is relative to this file. May be given twice: the first one serves, the second one, callback://PROTOCOL, sees each request before it.",
+    examples: [
+      "file:///srv/www",
+      "cgi:///usr/lib/cgit/cgit.cgi",
+      ">https://example.com",
+      "callback://protocol-post-demo",
+    ],
   }),
   default: convert(check(text(), defaultFault), (value) => value.replace(/^\/+/, ""))
     .default("index.html")
@@ -44,6 +51,7 @@ export const mountShape = object({
     .meta({
       description:
         'Media types by suffix, such as ".zip": "application/zip"; "*" stands for every other suffix, "" for no type.',
+      examples: [{ ".zip": "application/zip", "*": "" }],
     }),
   "cache-max-age": integer({ min: 0, max: 2_147_483_647 }).default(0).meta({
     description: "Seconds a client may keep an answer; needs cache-reuse.",
@@ -61,9 +69,12 @@ export const mountShape = object({
   "cgi-timeout": secondsOr(5).meta({
     description: "Seconds a CGI program may take; 0 means the default.",
   }),
-  "cgi-env": environmentPairs().default([]).meta({
-    description: "More environment for CGI programs: an array of objects, or one object.",
-  }),
+  "cgi-env": environmentPairs()
+    .default([])
+    .meta({
+      description: "More environment for CGI programs: an array of objects, or one object.",
+      examples: [{ CGIT_CONFIG: "/etc/cgitrc" }],
+    }),
   "cgi-chdir": path().exactOptional().meta({
     description: "Directory CGI programs run in.",
   }),

@@ -24,6 +24,9 @@ export function origin() {
 /** The origin, or the reason why it is none. */
 export function parseOrigin(value: string): Origin | string {
   const match = /^(>?[A-Za-z][A-Za-z0-9+.-]*:\/\/)([^]*)$/.exec(value);
+  const near = /^(>?[A-Za-z]+):/.exec(value)?.[1];
+  if (!match && near !== undefined && SCHEMES.includes(`${near}://`))
+    return `Expected "${near}://" at the start, got ${shown(value)}`;
   if (!match)
     return `${shown(value)} has no scheme; expected ${list(SCHEMES)}, such as "file://${value.startsWith("/") ? "" : "./"}${value}"`;
   const [, scheme = "", target = ""] = match;

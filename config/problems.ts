@@ -12,6 +12,8 @@ export type Problem = {
   /** Path of the value inside the file, such as "vhosts[0].mounts[1].origin". */
   readonly path: string;
   readonly message: string;
+  /** For programs; `check` makes an error of an unknown key. */
+  readonly code?: "unknown-key";
   /** The line of the file the position points into. */
   readonly source?: string;
 };

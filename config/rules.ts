@@ -1,9 +1,11 @@
 // What must hold between keys, mounts and vhosts, once each of them could be read. Pure.
 
+import { isIP } from "node:net";
 import type { Draft, VhostDraft } from "./decode.ts";
 import { familiesOf, isSecure, listenersOf, type WantedListener } from "./listeners.ts";
 import type { Report, Severity } from "./problems.ts";
 import { shown } from "./shape.ts";
+import { checkAlpn, createTlsChecker } from "./tls-rules.ts";
 import type { VhostKeys } from "./vhost.ts";
 
 /** Finds the place of `path` below a vhost or another named place. */
@@ -25,13 +27,17 @@ export function checkRules(draft: Draft, placeOf: PlaceOf, report: Report): void
         "No vhost anywhere; a server needs at least one",
       ),
     );
-  const isTlsOff = draft.global?.["init-ssl"] === false;
+  const checkTls = createTlsChecker(draft.global);
+  if (draft.global?.["default-alpn"] !== undefined)
+    checkAlpn("default-alpn", draft.global["default-alpn"], (path, severity, message) =>
+      report(placeOf({ file: "", path: "global" }, path, severity, message)),
+    );
   for (const vhost of draft.vhosts) {
     const say: Say = (path, severity, message) =>
       report(placeOf(vhost.where, path, severity, message));
     if (vhost.keys) {
       checkAddress(vhost.keys, say);
-      checkTls(vhost.keys, isTlsOff, say);
+      checkTls(vhost.keys, say);
     }
     checkMounts(vhost, (path) => name(placeOf(vhost.where, path, "error", "")), say);
   }
@@ -58,8 +64,14 @@ function checkAddress(vhost: VhostKeys, say: Say): void {
         "error",
         `The path of a Unix socket can have ${MAX_SOCKET_PATH_BYTES} bytes; ${shown(vhost.interface)} is longer`,
       );
-    if (vhost.port !== undefined)
-      say("port", "notice", "Has no effect: this vhost listens on a Unix socket");
+    const unused = {
+      port: vhost.port,
+      noipv6: vhost.noipv6 || undefined,
+      ipv6only: vhost.ipv6only,
+    };
+    for (const [key, value] of Object.entries(unused))
+      if (value !== undefined)
+        say(key, "notice", "Has no effect: this vhost listens on a Unix socket");
     return;
   }
   if (vhost.port === undefined)
@@ -78,31 +90,6 @@ function checkAddress(vhost: VhostKeys, say: Say): void {
     const both = vhost.noipv6 && vhost.ipv6only === true ? "noipv6 and ipv6only" : key;
     say(key, "error", `${both}${bound} leave no address to listen on`);
   }
-}
-
-function checkTls(vhost: VhostKeys, isTlsOff: boolean, say: Say): void {
-  const { "host-ssl-cert": cert, "host-ssl-key": key, "host-ssl-ca": authorities } = vhost;
-  if (cert !== undefined && key === undefined)
-    say("host-ssl-cert", "error", 'A certificate needs its private key, "host-ssl-key"');
-  if (key !== undefined && cert === undefined)
-    say("host-ssl-key", "error", 'A private key needs its certificate, "host-ssl-cert"');
-  if (authorities !== undefined && cert === undefined)
-    say(
-      "host-ssl-ca",
-      "error",
-      'Client certificates are checked over TLS only, which needs "host-ssl-cert"',
-    );
-  if (isTlsOff && (cert !== undefined || key !== undefined)) {
-    const message =
-      'TLS is off: without "init-ssl": "1" in "global" this vhost would be served in clear';
-    say(cert === undefined ? "host-ssl-key" : "host-ssl-cert", "error", message);
-  }
-  if (vhost.sts && cert === undefined)
-    say(
-      "sts",
-      "notice",
-      "Browsers heed Strict-Transport-Security over TLS only, and this vhost has no certificate",
-    );
 }
 
 function checkMounts(vhost: VhostDraft, placeName: (path: string) => string, say: Say): void {
@@ -130,6 +117,12 @@ function checkMounts(vhost: VhostDraft, placeName: (path: string) => string, say
         "warning",
         `This mount can never match: request paths have no "//", "." or ".." segments`,
       );
+    if (/%[\dA-Fa-f]{2}/.test(mount.mountpoint))
+      say(
+        path,
+        "warning",
+        "Written decoded: this one matches a request only where it sends the percent sign as %25",
+      );
   }
 }
 
@@ -155,6 +148,10 @@ function checkSharing(
       const message = `Has no effect: the vhost at ${firstPlace} decides about ${address(listener)}`;
       report(placeOf(where, "unix-socket-perms", "warning", message));
     }
+    if (isSecure(keys) && isIP(keys.name) !== 0 && !hasSamePair(keys, first.keys)) {
+      const message = `Clients send no address in TLS (RFC 6066 3), so they are shown the certificate of the vhost at ${firstPlace}`;
+      report(placeOf(where, "name", "notice", message));
+    }
     const host = keys.name.toLowerCase();
     const twin = names.get(host);
     if (twin) {
@@ -169,6 +166,10 @@ function checkSharing(
       );
     } else names.set(host, vhost);
   }
+}
+
+function hasSamePair(one: VhostKeys, other: VhostKeys): boolean {
+  return one["host-ssl-cert"] === other["host-ssl-cert"];
 }
 
 function address(listener: WantedListener): string {

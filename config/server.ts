@@ -28,26 +28,38 @@ export const globalShape = object({
   gid: integer({ min: 0, max: MAX_ID })
     .exactOptional()
     .meta({ description: "Numeric group the workers run as; 0 leaves the group as it is." }),
-  username: text().exactOptional().meta({
-    description: "Name of the user the workers run as; a name that does not exist is an error.",
-  }),
+  username: text()
+    .exactOptional()
+    .meta({
+      description: "Name of the user the workers run as; a name that does not exist is an error.",
+      examples: ["www-data"],
+    }),
   groupname: text().exactOptional().meta({ description: "Name of the group the workers run as." }),
   "count-threads": integer({ min: 1, max: MAX_WORKERS })
     .exactOptional()
     .meta({ description: "Number of worker processes; by default one per processor." }),
   "server-string": convert(check(text(), headerFault), toByteString)
     .exactOptional()
-    .meta({ description: "Value of the Server header; without it no such header is sent." }),
-  "plugin-dir": array(path()).default([]).meta({
-    description:
-      "Directory with protocol plugins. May be given several times and in several files; all count.",
-  }),
+    .meta({
+      description: "Value of the Server header; without it no such header is sent.",
+      examples: ["portico"],
+    }),
+  "plugin-dir": array(path())
+    .default([])
+    .meta({
+      description:
+        "Directory with protocol plugins. May be given several times and in several files; all count.",
+      examples: ["/usr/local/lib/portico"],
+    }),
   "timeout-secs": secondsOr(15).meta({
     description:
       "Longest wait for a TLS handshake, a request header, a body or a client that does not read; 0 means the default.",
   }),
   "init-ssl": flag().meta({
     description: "Turns TLS on; required before any vhost may have host-ssl keys.",
+  }),
+  "default-alpn": text().exactOptional().meta({
+    description: "As alpn of a vhost, for those that have none of their own.",
   }),
   "drain-secs": seconds(0).default(300).meta({
     description:

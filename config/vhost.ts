@@ -4,6 +4,7 @@ import type { MountConfig } from "./mount.ts";
 import { headerPairs } from "./pairs.ts";
 import type { ProtocolConfig } from "./protocol.ts";
 import {
+  array,
   check,
   convert,
   flag,
@@ -21,22 +22,24 @@ export type { HeaderPair } from "./pairs.ts";
 
 /** Every key of a vhost that works, but for "mounts" and "ws-protocols"; the description is its manual entry. */
 export const vhostShape = object({
-  name: check(text(), (name) => (/^[^\s\0/]+$/.test(name) ? undefined : "Expected a host name"))
-    .default("default")
+  name: check(text(), nameFault).default("default").meta({
+    description:
+      'DNS name or IP address that clients ask for (Host, SNI); "*.example.com" stands for any one label before it. The first vhost of an address answers for unknown names.',
+  }),
+  port: integer({ min: -2, max: 65_535 })
+    .exactOptional()
     .meta({
       description:
-        "DNS name or IP address that clients ask for (Host, SNI). The first vhost of an address answers for unknown names.",
+        "TCP port; 0 takes any free one, -1 and -2 listen nowhere. Needed unless unix-socket is on.",
+      examples: ["443"],
     }),
-  port: integer({ min: -2, max: 65_535 }).exactOptional().meta({
-    description:
-      "TCP port; 0 takes any free one, -1 and -2 listen nowhere. Needed unless unix-socket is on.",
-  }),
   // IPv6 addresses are often written as in URLs.
   interface: convert(path(), (name) => name.replace(/^\[(.*)\]$/, "$1"))
     .exactOptional()
     .meta({
       description:
         "Network device or numeric address to listen on, all by default; with unix-socket the path of the socket, or @name.",
+      examples: ["eth0", "192.0.2.1", "::1", "/run/site.sock"],
     }),
   "unix-socket": flag().meta({
     description: "Listen on a Unix socket: interface is its path, or @name for one without a file.",
@@ -45,7 +48,10 @@ export const vhostShape = object({
     /^[^:\s]+:[^:\s]+$/.test(value) ? undefined : 'Expected "user:group"',
   )
     .exactOptional()
-    .meta({ description: 'Owner of the socket file as "user:group"; its mode is 0660.' }),
+    .meta({
+      description: 'Owner of the socket file as "user:group"; its mode is 0660.',
+      examples: ["www-data:www-data"],
+    }),
   noipv6: flag().meta({ description: "Listen on IPv4 only." }),
   ipv6only: setting().exactOptional().meta({ description: "Listen on IPv6 only." }),
   sts: flag().meta({
@@ -60,11 +66,36 @@ export const vhostShape = object({
   }),
   "host-ssl-ca": path().exactOptional().meta({
     description:
-      "Certificates of the authorities that client certificates are checked against, PEM.",
+      "Certificates of authorities, PEM: they complete the chain of host-ssl-cert where it lacks some.",
   }),
-  "access-log": path().exactOptional().meta({
-    description: "File for the access log in Combined format; without it nothing is logged.",
+  ciphers: names().exactOptional().meta({
+    description:
+      "Ciphers of TLS 1.2, as an OpenSSL cipher string; by default Mozilla's intermediate list.",
   }),
+  "tls13-ciphers": names().exactOptional().meta({
+    description: "Cipher suites of TLS 1.3, separated by colons.",
+  }),
+  "ecdh-curve": names().exactOptional().meta({
+    description:
+      "Groups for the key exchange, separated by colons, the preferred one first; by default X25519MLKEM768:X25519:prime256v1:secp384r1.",
+  }),
+  "ssl-option-set": array(sslFlags()).exactOptional().meta({
+    description:
+      "OpenSSL option flags (SSL_OP_…) as a decimal number. May be given several times; all count. The flags that switch off TLS 1.2 or 1.3 work too; older versions are always off.",
+  }),
+  "ssl-option-clear": array(sslFlags()).exactOptional().meta({
+    description: "Takes flags of ssl-option-set back; OpenSSL's own defaults cannot be cleared.",
+  }),
+  alpn: names().exactOptional().meta({
+    description:
+      'Application protocols that TLS offers, separated by commas, such as "h2,http/1.1"; http/1.1 is the one there is.',
+  }),
+  "access-log": path()
+    .exactOptional()
+    .meta({
+      description: "File for the access log in Combined format; without it nothing is logged.",
+      examples: ["/var/log/portico/access.log"],
+    }),
   keepalive_timeout: secondsOr(5).meta({
     description:
       "Seconds an idle connection is kept for the next request (also spelled keepalive-timeout); 0 means the default.",
@@ -72,10 +103,30 @@ export const vhostShape = object({
   "drain-secs": seconds(0).exactOptional().meta({
     description: "As global drain-secs, for this vhost.",
   }),
-  headers: headerPairs().default([]).meta({
-    description: "Headers for every answer of this vhost: an array of objects, or one object.",
-  }),
+  headers: headerPairs()
+    .default([])
+    .meta({
+      description: "Headers for every answer of this vhost: an array of objects, or one object.",
+      examples: [{ "X-Content-Type-Options": "nosniff" }],
+    }),
 });
+
+function nameFault(name: string): string | undefined {
+  if (!/^[^\s\0/]+$/.test(name)) return "Expected a host name";
+  return /^(?:\*\.)?[^*]+$/.test(name)
+    ? undefined
+    : 'A "*" stands for the whole first label only: "*.example.com"';
+}
+
+/** Names with separators between them, as OpenSSL and ALPN lists are written. */
+function names() {
+  return check(text(), (value) => (/[^:,; /]/.test(value) ? undefined : "Names nothing"));
+}
+
+/** Bits of a 64-bit word, as far as a number holds them exactly. */
+function sslFlags() {
+  return integer({ min: 0 });
+}
 
 export const vhostPaths = ["host-ssl-key", "host-ssl-cert", "host-ssl-ca", "access-log"] as const;
 

@@ -48,6 +48,8 @@ export type Configuration = {
   readonly secrets: readonly VhostSecrets[];
   readonly ticketKeys: Uint8Array;
   readonly user: WorkerUser | undefined;
+  /** Only the answer is wanted, ready or rejected: nothing is made that stays behind. */
+  readonly isProbe?: true;
 };
 
 /** What the supervisor says. The supervisor is trusted, so bodies made by our own code pass undecoded. */

@@ -4,6 +4,7 @@
 import { execFile } from "node:child_process";
 import { closeSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
+import { getSystemErrorName } from "node:util";
 import { openLibc } from "./native.mjs";
 
 /** How long a manager that does not read may keep one message: tries times pause. */
@@ -45,10 +46,11 @@ async function openLibcSocket(address: string): Promise<NotifySocket | undefined
   const { koffi, libc } = native;
   const socket = libc.func("int socket(int domain, int type, int protocol)");
   const sendto = libc.func(
-    "ssize_t sendto(int fd, void* data, size_t length, int flags, void* address, uint32_t size)",
+    "intptr_t sendto(int fd, void* data, size_t length, int flags, void* address, uint32_t size)",
   );
   const fd: number = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return undefined;
+  let state: "open" | "closed" = "open";
   return {
     by: "libc",
     async send(message) {
@@ -59,11 +61,16 @@ async function openLibcSocket(address: string): Promise<NotifySocket | undefined
         if (sendto(fd, data, data.length, flags, name, name.length) === data.length) return;
         const errno: number = koffi.errno();
         if (errno !== koffi.os.errno.EAGAIN || tries === SEND_TRIES)
-          throw new NotifyError(`Cannot send to "${address}": errno ${errno}`);
+          throw new NotifyError(`Cannot send to "${address}": ${getSystemErrorName(-errno)}`);
         await delay(SEND_PAUSE_MS, undefined, { ref: false });
+        // By now the number may belong to another file.
+        if (state === "closed") throw new NotifyError(`Gave up sending to "${address}": closed`);
       }
     },
-    close: () => closeSync(fd),
+    close() {
+      if (state === "open") closeSync(fd);
+      state = "closed";
+    },
   };
 }
 

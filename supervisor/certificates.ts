@@ -42,8 +42,10 @@ export function inspectPair(texts: PairTexts, name: string, now: Date): PairFind
   if (!own) return findings;
   if (typeof key !== "string" && !own.checkPrivateKey(key))
     say("host-ssl-key", "error", mismatch(chain, key));
-  if (now < own.validFromDate) say("host-ssl-cert", "warning", `is not valid before ${timeOf(own.validFromDate)}`);
-  if (now > own.validToDate) say("host-ssl-cert", "warning", `expired on ${timeOf(own.validToDate)}`);
+  if (now < own.validFromDate)
+    say("host-ssl-cert", "warning", `is not valid before ${timeOf(own.validFromDate)}`);
+  if (now > own.validToDate)
+    say("host-ssl-cert", "warning", `expired on ${timeOf(own.validToDate)}`);
   if (!covers(own, name))
     say("host-ssl-cert", "warning", `is not for ${shown(name)}: it names ${namesOf(own)}`);
   return findings;
@@ -62,7 +64,9 @@ function parseCertificates(text: string): X509Certificate[] | string {
         : `cannot be read: the ${ordinal(index)} of its ${blocks.length} certificates is damaged`;
     }
   }
-  return chain.length > 0 ? chain : "holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)";
+  return chain.length > 0
+    ? chain
+    : "holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)";
 }
 
 /** The private key, or what is wrong with it. */
@@ -105,8 +109,10 @@ function namesOf(certificate: X509Certificate): string {
 /** A certificate may hold a hundred names. */
 const MAX_NAMES = 5;
 
-const CERTIFICATES = /-----BEGIN (?:TRUSTED )?CERTIFICATE-----[^]*?-----END (?:TRUSTED )?CERTIFICATE-----/g;
-const PRIVATE_KEYS = /-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----[^]*?-----END (?:[A-Z]+ )?PRIVATE KEY-----/g;
+const CERTIFICATES =
+  /-----BEGIN (?:TRUSTED )?CERTIFICATE-----[^]*?-----END (?:TRUSTED )?CERTIFICATE-----/g;
+const PRIVATE_KEYS =
+  /-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----[^]*?-----END (?:[A-Z]+ )?PRIVATE KEY-----/g;
 
 /** "2026-11-23T13:51:18Z" */
 function timeOf(date: Date): string {

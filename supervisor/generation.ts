@@ -39,6 +39,7 @@ export type GenerationSpec = {
   readonly user: WorkerUser | undefined;
   readonly workers: number;
   readonly version: string;
+  readonly isProbe?: true;
 };
 
 /** What a generation needs from the server around it. */

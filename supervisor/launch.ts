@@ -2,7 +2,7 @@
 
 import { wantedListeners } from "../config/listeners.ts";
 import type { LoadedConfig } from "../config/load.ts";
-import { ConfigError, formatProblem, type Problem } from "../config/problems.ts";
+import { ConfigError, formatProblem, sortProblems, type Problem } from "../config/problems.ts";
 import type { WorkerUser } from "../ipc/messages.ts";
 import type { Logger } from "../log/logger.ts";
 import { Generation, GenerationError, type GenerationHost } from "./generation.ts";
@@ -29,7 +29,7 @@ export async function launchGeneration(
   options: LaunchOptions,
 ): Promise<Generation> {
   const { config } = loaded;
-  const user = findUser(loaded, options.log);
+  const user = findUser(loaded, (message) => options.log.warn(message));
   checkSocketOwners(loaded);
   const { secrets, remarks } = await readSecrets(loaded);
   for (const remark of remarks) options.log.warn(formatProblem(remark));
@@ -72,7 +72,11 @@ async function bindAll(
   return set;
 }
 
-function findUser(loaded: LoadedConfig, log: Logger): WorkerUser | undefined {
+/** The user that workers become, undefined where they stay who we are. Throws ConfigError. */
+export function findUser(
+  loaded: LoadedConfig,
+  warn: (message: string) => void,
+): WorkerUser | undefined {
   let user: WorkerUser | undefined;
   try {
     user = lookupWorkerUser(loaded.config.global);
@@ -82,11 +86,11 @@ function findUser(loaded: LoadedConfig, log: Logger): WorkerUser | undefined {
   }
   const uid = process.getuid?.();
   if (uid === 0 && (user === undefined || user.uid === 0))
-    log.warn(
+    warn(
       'Workers run as root. Set "username" (and "groupname") in "global" to an account that owns nothing',
     );
   if (uid !== 0 && user && user.uid !== uid) {
-    log.warn(`Only root can become user "${user.name || user.uid}": workers stay uid ${uid}`);
+    warn(`Only root can become user "${user.name || user.uid}": workers stay uid ${uid}`);
     return undefined;
   }
   return user;
@@ -95,7 +99,7 @@ function findUser(loaded: LoadedConfig, log: Logger): WorkerUser | undefined {
 /** What workers found becomes problems with file, line and column. */
 function placeProblems(error: GenerationError, loaded: LoadedConfig): Error {
   if (error.problems.length === 0) return error;
-  return new ConfigError(error.problems.map((problem): Problem => loaded.place(problem)));
+  return new ConfigError(sortProblems(error.problems.map((problem) => loaded.place(problem))));
 }
 
 /** The failures that a user can mend, as lines to show; undefined for anything else, which is a bug of ours. */

@@ -61,7 +61,7 @@ function startNotifier(
       try {
         await socket.send(message);
       } catch (error) {
-        if (!hasFailed) log.warn({ err: error }, "Cannot tell the service manager");
+        if (!hasFailed) log.warn(`The service manager hears nothing: ${(error as Error).message}`);
         hasFailed = true;
       }
     }

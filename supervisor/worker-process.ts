@@ -66,7 +66,8 @@ export class WorkerProcess {
     this.#child = spawn(process.execPath, ["--disable-sigusr1", WORKER_ENTRY], {
       stdio: [
         "ignore",
-        "inherit",
+        // The output of `check` is its report; what a plugin prints must not get into it.
+        spec.isProbe ? 2 : "inherit",
         "inherit",
         "pipe",
         ...spec.listeners.map((listener) => listener.fd),

@@ -30,6 +30,9 @@ export type Tracing = "descriptor" | "name";
 const O_PATH = 0o10000000;
 const READ_FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
 
+const OUTSIDE = "it is outside of the mount's directory, through a symlink";
+const SPECIAL = "it is neither a file nor a directory";
+
 const openAsync = promisify(open);
 
 /** Prepares a directory for serving. Throws the errno error where it cannot be used. */
@@ -64,9 +67,9 @@ async function openByDescriptor(path: ByteString, isInside: IsInside): Promise<F
   try {
     const link = `/proc/self/fd/${pin}`;
     const stat = fstatSync(pin, { bigint: true });
-    if (!isInside(readlinkSync(link, "latin1"))) throw notFound();
+    if (!isInside(readlinkSync(link, "latin1"))) throw notFound(OUTSIDE);
     if (stat.isDirectory()) return { kind: "directory" };
-    if (!stat.isFile()) throw notFound();
+    if (!stat.isFile()) throw notFound(SPECIAL);
     return { kind: "file", fd: openSync(link, READ_FLAGS), stat };
   } finally {
     closeSync(pin);
@@ -76,7 +79,7 @@ async function openByDescriptor(path: ByteString, isInside: IsInside): Promise<F
 /** For systems without /proc, good enough to develop on: a directory on the way could be swapped between the two calls. */
 async function openByName(path: ByteString, isInside: IsInside): Promise<Found> {
   const real = realpathSync.native(Buffer.from(path, "latin1"), "latin1");
-  if (!isInside(real)) throw notFound();
+  if (!isInside(real)) throw notFound(OUTSIDE);
   // realpath forgets the slash that says "a directory".
   const name = path.endsWith("/") ? `${real}/` : real;
   const fd = await openAsync(Buffer.from(name, "latin1"), READ_FLAGS | constants.O_NOFOLLOW);
@@ -84,7 +87,7 @@ async function openByName(path: ByteString, isInside: IsInside): Promise<Found> 
   if (stat.isFile()) return { kind: "file", fd, stat };
   closeSync(fd);
   if (stat.isDirectory()) return { kind: "directory" };
-  throw notFound();
+  throw notFound(SPECIAL);
 }
 
 function resolveRoot(directory: string): ByteString {
@@ -108,8 +111,9 @@ function chooseTracing(): Tracing {
   }
 }
 
-function notFound(): HttpError {
-  return new HttpError(404, "");
+/** The client learns nothing of the reason; `portico explain` shows it. */
+function notFound(cause: string): HttpError {
+  return new HttpError(404, "", { cause });
 }
 
 function toHttpError(error: unknown): HttpError {

@@ -5,6 +5,7 @@ import { readdir } from "node:fs/promises";
 import { basename, extname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { ProtocolConfig } from "../config/protocol.ts";
+import { suggest } from "../config/suggest.ts";
 import type { VhostConfig } from "../config/vhost.ts";
 import type { ProtocolContext, ProtocolDefinition, ProtocolHost } from "./protocol.ts";
 
@@ -73,7 +74,9 @@ export function startProtocols(
     const { name, path, isDefault } = config;
     const definition = plugins.protocols.get(name);
     if (!definition) {
-      refuse(path, `No plugin serves protocol "${name}", known are ${plugins.known.join(", ")}`);
+      const known = plugins.known.join(", ");
+      const near = suggest(name, plugins.known);
+      refuse(path, `No plugin serves protocol "${name}", known are ${known}${near}`);
       continue;
     }
     if (hosts.has(name)) {

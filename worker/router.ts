@@ -6,10 +6,10 @@ import type { HeaderPair, VhostConfig } from "../config/vhost.ts";
 import type { VhostCounters } from "../ipc/stats.ts";
 import type { AccessLog } from "./access-log.ts";
 import type { ByteString } from "./http/exchange.ts";
-import { normalizeName } from "./http/host.ts";
 import { configureFields, type ConfiguredFields } from "./http/response-head.ts";
 import type { Mount } from "./mount.ts";
 import type { ProtocolHost } from "./protocol.ts";
+import { createNameTable, type NameTable } from "./vhost-names.ts";
 
 /** A provisioned mount and the keys it came from. */
 export type LiveMount = { readonly config: MountConfig; readonly mount: Mount };
@@ -115,12 +115,12 @@ export function createRouter(listeners: readonly ListenerVhosts[]): Router {
       const table = tables.get(listener);
       if (!table) throw new Error(`No vhosts for the listener "${listener}"`);
       const names = table.byAddress.get(localAddress) ?? table.names;
-      return (host === undefined ? undefined : names.byHost.get(host)) ?? names.first;
+      return (host === undefined ? undefined : names.byHost(host)) ?? names.first;
     },
   };
 }
 
-type Names = { readonly first: SiteVhost; readonly byHost: ReadonlyMap<string, SiteVhost> };
+type Names = { readonly first: SiteVhost; readonly byHost: NameTable<SiteVhost> };
 type Table = { readonly names: Names; readonly byAddress: ReadonlyMap<string, Names> };
 
 function buildListener(entry: ListenerVhosts): Table {
@@ -133,12 +133,7 @@ function buildListener(entry: ListenerVhosts): Table {
 function buildNames(listener: string, vhosts: readonly SiteVhost[]): Names {
   const [first] = vhosts;
   if (!first) throw new Error(`The listener "${listener}" has no vhost`);
-  const byHost = new Map<string, SiteVhost>();
-  for (const vhost of vhosts) {
-    const name = normalizeName(vhost.config.name);
-    if (!byHost.has(name)) byHost.set(name, vhost);
-  }
-  return { first, byHost };
+  return { first, byHost: createNameTable(vhosts.map((vhost) => [vhost.config.name, vhost])) };
 }
 
 /** Where the n-th segment of an absolute path ends, or the whole path where it has fewer. */

@@ -1,7 +1,9 @@
 // A configuration becomes a running site: plugins started, mounts provisioned, certificates loaded. Whatever is wrong is
 // collected and told at once; what had been started by then is stopped again.
 
+import { accessSync, constants } from "node:fs";
 import type net from "node:net";
+import { dirname } from "node:path";
 import { vhostKey } from "../config/listeners.ts";
 import type { ProvisionProblem } from "../config/problems.ts";
 import type { VhostConfig } from "../config/vhost.ts";
@@ -14,10 +16,18 @@ import { createAccessLog } from "./access-log.ts";
 import type { BusClient } from "./bus.ts";
 import type { Counters } from "./counters.ts";
 import { createHttp1Front, type Http1Front } from "./http/node-http1.ts";
+import { intercepted } from "./mounts/callback.ts";
 import { mountTypes } from "./mounts/table.ts";
 import { loadPlugins, startProtocols, type LoadedPlugins } from "./plugin-loader.ts";
+import { refusePlainText } from "./plain-on-tls.ts";
 import { createProtocolContext, stopProtocols } from "./protocol-context.ts";
-import { createRouter, createSiteVhost, type LiveMount, type SiteVhost } from "./router.ts";
+import {
+  createRouter,
+  createSiteVhost,
+  type LiveMount,
+  type Router,
+  type SiteVhost,
+} from "./router.ts";
 import { createTlsFront } from "./tls.ts";
 import { createUpgrader, type Upgrader } from "./upgrade.ts";
 
@@ -112,7 +122,7 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
     onUpgrade: (upgrade) => upgrader.handle(upgrade),
   });
   const acceptors = configuration.listeners.map((listener) => {
-    const handOver = connectionHandler(listener, services, front, (vhost, key, message) =>
+    const handOver = connectionHandler(listener, services, front, router, (vhost, key, message) =>
       problems.push({ vhost, path: key, message }),
     );
     return { listener, acceptor: createAcceptor(listener, counters, handOver) };
@@ -166,16 +176,17 @@ async function provisionVhost(vhost: VhostConfig, services: VhostServices): Prom
       refuse(`${config.path}.origin`, `Nothing serves ${config.origin.scheme}:// origins`);
       continue;
     }
-    const mount = await type.provision({
+    const context = {
       vhost,
       config,
       origin: config.origin as never,
       log,
       version: services.configuration.version,
       cgiCounters: counters.worker,
-      protocol: (name) => protocols.get(name),
-      refuse: (option, message) => refuse(`${config.path}.${option}`, message),
-    });
+      protocol: (name: string) => protocols.get(name),
+      refuse: (option: string, message: string) => refuse(`${config.path}.${option}`, message),
+    };
+    const mount = intercepted(await type.provision(context), context);
     mounts.push({ config, mount });
     cleanups.add(() => mount.stop?.());
   }
@@ -194,6 +205,11 @@ function openAccessLog(vhost: VhostConfig, services: VhostServices): SiteVhost["
   const path = vhost["access-log"];
   if (path === undefined) return undefined;
   try {
+    if (services.configuration.isProbe) {
+      // The supervisor would have made the file; all that is left to ask is whether this user gets to it.
+      accessSync(dirname(path), constants.X_OK);
+      return undefined;
+    }
     // Vhosts may share one file: one buffer, so that lines stay whole and in order.
     const file = services.logFiles.get(path) ?? createAppendFile(path);
     services.logFiles.set(path, file);
@@ -231,12 +247,14 @@ function connectionHandler(
   listener: WorkerListener,
   services: SiteServices,
   front: Http1Front,
+  router: Router,
   refuse: (vhost: number, key: string, message: string) => void,
 ): (socket: net.Socket) => void {
   const adopt = (socket: net.Socket): void =>
     front.adopt(socket, describeConnection(socket, listener));
   if (!listener.secure) return adopt;
-  const { configuration, log } = services;
+  const { configuration, counters, log } = services;
+  const plain = { router, counters, serverString: configuration.config.global["server-string"] };
   const tls = createTlsFront({
     listener,
     config: configuration.config,
@@ -245,6 +263,7 @@ function connectionHandler(
     log,
     handshakeMs: configuration.config.global["timeout-secs"] * MS_PER_SEC,
     onSecure: adopt,
+    onText: (socket) => refusePlainText(socket, describeConnection(socket, listener), plain),
     refuse,
   });
   return (socket) => tls?.adopt(socket);

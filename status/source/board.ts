@@ -120,6 +120,11 @@ export function parseUpdate(text: string): Update | undefined {
   };
 }
 
+/** Adds up a number over workers. */
+export function sum(workers: readonly Worker[], of: (worker: Worker) => number): number {
+  return workers.reduce((total, worker) => total + of(worker), 0);
+}
+
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);

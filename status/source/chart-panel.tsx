@@ -3,7 +3,7 @@
 import type { Chart, ChartSpec } from "./chart.ts";
 import { clockTime } from "./format.ts";
 import type { History } from "./history.ts";
-import { WINDOWS_SECS, type View } from "./page.tsx";
+import { WINDOWS_SECS, type View } from "./view.ts";
 
 /** Rows a cursor key moves; the history has about one row a second. */
 const STEPS: Readonly<Record<string, number>> = {
@@ -84,7 +84,9 @@ function Panel({ chart, view }: { readonly chart: Chart; readonly view: View }) 
         }}
         onBlur={() => view.actions.point(undefined)}
       />
-      {!hasLine && <p class="empty">{history.rows.length < 2 ? "Waiting for numbers" : "Nothing yet"}</p>}
+      {!hasLine && (
+        <p class="empty">{history.rows.length < 2 ? "Waiting for numbers" : "Nothing yet"}</p>
+      )}
     </figure>
   );
 }

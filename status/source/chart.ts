@@ -6,10 +6,12 @@ import type { History, Row, SeriesName } from "./history.ts";
 
 const HEIGHT_PX = 190;
 const AXIS_WIDTH_PX = 66;
-const X_AXIS_HEIGHT_PX = 28;
+const X_AXIS_HEIGHT_PX = 32;
+/** Between the lowest line and the times below it, so that its own label has room. */
+const X_LABEL_GAP_PX = 9;
 /** Room for one "13:45:02" and some air. */
 const X_LABEL_SPACE_PX = 86;
-const Y_LABEL_SPACE_PX = 34;
+const Y_LABEL_SPACE_PX = 26;
 const HEADROOM = 1.1;
 /** All charts with one key show the same moment. */
 const SYNC_KEY = "status";
@@ -22,14 +24,20 @@ export type ChartSpec = {
   readonly series: readonly { readonly name: SeriesName; readonly label: string }[];
   /** As in the legend. */
   readonly format: (value: number | null | undefined) => string;
-  readonly axis: {
-    readonly format: (value: number) => string;
-    /** The scale never ends below this, so that an idle server does not look busy. */
-    readonly least: number;
-    /** Distances between grid lines; without them a logarithmic scale of powers of ten. */
-    readonly steps?: readonly number[];
-  };
+  readonly axis: Axis;
 };
+
+export type Axis = { readonly format: (value: number) => string } & (
+  | {
+      readonly scale: "linear";
+      /** Distances that grid lines may have. */
+      readonly steps: readonly number[];
+      /** The axis goes from 0 to at least this, so that an idle server does not look busy. */
+      readonly least: number;
+    }
+  /** Powers of ten, at least these. */
+  | { readonly scale: "logarithmic"; readonly from: number; readonly to: number }
+);
 
 export type Chart = {
   readonly spec: ChartSpec;
@@ -44,10 +52,7 @@ export type Chart = {
 };
 
 /** A chart; `onCursor` hears which row the pointer is on. */
-export function createChart(
-  spec: ChartSpec,
-  onCursor: (index: number | undefined) => void,
-): Chart {
+export function createChart(spec: ChartSpec, onCursor: (index: number | undefined) => void): Chart {
   let plot: uPlot | undefined;
   let observer: ResizeObserver | undefined;
   let range: readonly [number, number] = [0, 1];
@@ -109,7 +114,7 @@ function describe(
   return {
     ...sizeOf(element),
     legend: { show: false },
-    padding: [10, 8, 0, 0],
+    padding: [10, X_LABEL_SPACE_PX / 3, 0, 0],
     cursor: {
       y: false,
       drag: { setScale: false, x: false, y: false },
@@ -125,6 +130,7 @@ function describe(
       {
         ...axis,
         size: X_AXIS_HEIGHT_PX,
+        gap: X_LABEL_GAP_PX,
         space: X_LABEL_SPACE_PX,
         values: (_self, splits) => splits.map(clockTime),
       },
@@ -132,10 +138,10 @@ function describe(
         ...axis,
         size: AXIS_WIDTH_PX,
         space: Y_LABEL_SPACE_PX,
-        ...(spec.axis.steps === undefined ? {} : { incrs: [...spec.axis.steps] }),
-        // On a logarithmic scale uPlot passes null for the lines between powers of ten.
-        values: (_self, splits: (number | null)[]) =>
-          splits.map((split) => (split === null ? "" : spec.axis.format(split))),
+        ...(spec.axis.scale === "linear"
+          ? { incrs: [...spec.axis.steps] }
+          : { splits: (_self, _axis, min, max) => powersOfTen(min, max) }),
+        values: (_self, splits) => splits.map(spec.axis.format),
       },
     ],
     series: [
@@ -144,26 +150,35 @@ function describe(
         const paint = (): string => colour(`--${name}`);
         return isStack
           ? { width: 0, fill: paint, points: { show: false } }
-          : { width: 1.75, stroke: paint, points: { size: 4, fill: paint } };
+          : { width: 1.75, stroke: paint, points: { size: 5, fill: paint } };
       }),
     ],
     ...(isStack
-      ? { bands: spec.series.slice(1).map((_series, index) => ({ series: [index + 2, index + 1] })) }
+      ? {
+          bands: spec.series.slice(1).map((_series, index) => ({ series: [index + 2, index + 1] })),
+        }
       : {}),
   };
 }
 
 function yScale({ axis }: ChartSpec): uPlot.Scale {
-  if (axis.steps !== undefined)
+  if (axis.scale === "linear")
     return { range: (_self, _min, max) => [0, Math.max(axis.least, (max ?? 0) * HEADROOM)] };
   return {
+    // oxlint-disable-next-line typescript/no-unsafe-enum-assignment -- logarithmic; uPlot's enum has no value at run time
     distr: 3,
     range: (_self, min, max) => {
-      const highest = Math.max(axis.least, max ?? 0);
-      const low = 10 ** Math.floor(Math.log10(Math.max(1, Math.min(min ?? highest, axis.least / 10))));
-      return [low, 10 ** Math.ceil(Math.log10(highest))];
+      const low = Math.max(1, Math.min(min ?? axis.from, axis.from));
+      const high = Math.max(max ?? axis.to, axis.to);
+      return [10 ** Math.floor(Math.log10(low)), 10 ** Math.ceil(Math.log10(high))];
     },
   };
+}
+
+function powersOfTen(min: number, max: number): number[] {
+  const first = Math.round(Math.log10(min));
+  const count = Math.round(Math.log10(max)) - first + 1;
+  return Array.from({ length: count }, (_, index) => 10 ** (first + index));
 }
 
 function sizeOf(element: HTMLElement): { width: number; height: number } {

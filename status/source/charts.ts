@@ -26,7 +26,7 @@ export const chartSpecs: readonly ChartSpec[] = [
       { name: "status5xx", label: "5xx" },
     ],
     format: rate,
-    axis: { format: compact, least: 5, steps: DECIMAL_STEPS },
+    axis: { scale: "linear", format: compact, steps: DECIMAL_STEPS, least: 5 },
   },
   {
     id: "chart-latency",
@@ -38,7 +38,7 @@ export const chartSpecs: readonly ChartSpec[] = [
       { name: "p99", label: "p99" },
     ],
     format: micros,
-    axis: { format: roundMicros, least: 1_000 },
+    axis: { scale: "logarithmic", format: roundMicros, from: 100, to: 10_000 },
   },
   {
     id: "chart-bytes",
@@ -49,7 +49,7 @@ export const chartSpecs: readonly ChartSpec[] = [
       { name: "rx", label: "received" },
     ],
     format: byteRate,
-    axis: { format: roundBytes, least: 1_024, steps: BINARY_STEPS },
+    axis: { scale: "linear", format: roundBytes, steps: BINARY_STEPS, least: 4_096 },
   },
   {
     id: "chart-connections",
@@ -60,6 +60,6 @@ export const chartSpecs: readonly ChartSpec[] = [
       { name: "webSockets", label: "WebSocket" },
     ],
     format: whole,
-    axis: { format: compact, least: 5, steps: DECIMAL_STEPS },
+    axis: { scale: "linear", format: compact, steps: DECIMAL_STEPS, least: 5 },
   },
 ];

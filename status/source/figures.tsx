@@ -1,6 +1,6 @@
 // The numbers one looks at first: how things stand now, large, and what they add up to, small.
 
-import type { Update, Worker } from "./board.ts";
+import { sum, type Update } from "./board.ts";
 import { byteRate, bytes, micros, rate, UNKNOWN, whole } from "./format.ts";
 import type { Row } from "./history.ts";
 
@@ -60,12 +60,7 @@ function figures(update: Update | undefined, row: Row | undefined): Figure[] {
     {
       name: "Workers serving",
       now: known(whole(serving)),
-      inAll: known(`${whole(draining)} draining, ${whole(board?.restarts)} restarted`),
+      inAll: known(`${whole(draining)} draining`),
     },
   ];
-}
-
-/** Adds up a number over all workers. */
-export function sum(workers: readonly Worker[], of: (worker: Worker) => number): number {
-  return workers.reduce((total, worker) => total + of(worker), 0);
 }

@@ -15,9 +15,10 @@ export function whole(value: number | null | undefined): string {
   return value === null || value === undefined ? UNKNOWN : wholeFormat.format(value);
 }
 
-/** A rate: "0", "0.4", "12", "1,234". */
+/** A rate: "0", "<0.1", "0.4", "12", "1,234". */
 export function rate(value: number | null | undefined): string {
   if (value === null || value === undefined) return UNKNOWN;
+  if (value > 0 && value < 0.05) return "<0.1";
   return value > 0 && value < 9.95 ? value.toFixed(1) : whole(value);
 }
 
@@ -41,7 +42,8 @@ export function bytes(value: number | null | undefined): string {
 
 /** For axes, where the values are powers of two: "512 B", "4 KiB", "1 MiB". */
 export function roundBytes(value: number): string {
-  const step = value < 1024 ? 0 : Math.min(Math.floor(Math.log2(value) / 10), BYTE_UNITS.length - 1);
+  const step =
+    value < 1024 ? 0 : Math.min(Math.floor(Math.log2(value) / 10), BYTE_UNITS.length - 1);
   return `${value / 1024 ** step} ${BYTE_UNITS[step]}`;
 }
 
@@ -63,7 +65,7 @@ export function roundMicros(value: number): string {
   return value < 1e6 ? `${value / 1000} ms` : `${value / 1e6} s`;
 }
 
-/** The two largest units of a time: "3d 4h", "5m 12s", "9s". */
+/** The two largest units of a time: "3d 4h", "5m 12s", "1m". */
 export function duration(secs: number): string {
   const parts = [
     [Math.floor(secs / 86_400), "d"],
@@ -75,6 +77,7 @@ export function duration(secs: number): string {
   if (first === -1) return "0s";
   return parts
     .slice(first, first + 2)
+    .filter(([count]) => count > 0)
     .map(([count, unit]) => `${count}${unit}`)
     .join(" ");
 }

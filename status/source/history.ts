@@ -1,7 +1,7 @@
 // The last minutes as rows of numbers, drawn from cumulative boards. A rate exists only between two boards of one run of
 // the server that came over one connection; everything else is a gap. Nothing here touches the page.
 
-import type { Board, VhostCounters } from "./board.ts";
+import { sum, type Board, type VhostCounters } from "./board.ts";
 import { percentile } from "./percentile.ts";
 
 /** How far back a row is kept. */
@@ -22,7 +22,10 @@ const RATES = [
 const PERCENTILES = { p50: 0.5, p90: 0.9, p99: 0.99 };
 const GAUGES = ["http", "webSockets"] as const;
 
-export type SeriesName = (typeof RATES)[number] | keyof typeof PERCENTILES | (typeof GAUGES)[number];
+export type SeriesName =
+  | (typeof RATES)[number]
+  | keyof typeof PERCENTILES
+  | (typeof GAUGES)[number];
 
 /** Rates are per second, percentiles in microseconds; null where there is nothing to know. */
 export type Row = Readonly<Record<SeriesName, number | null>>;
@@ -84,7 +87,10 @@ export function createHistory(): History {
       const at = board.now / 1000;
       const last = times.at(-1);
       if (!before && last !== undefined) push((last + at) / 2, GAP);
-      push(at, before ? { ...rates(before, board), ...gauges(board) } : { ...GAP, ...gauges(board) });
+      push(
+        at,
+        before ? { ...rates(before, board), ...gauges(board) } : { ...GAP, ...gauges(board) },
+      );
       vhostRates = before ? ratesOfVhosts(before, board) : new Map();
       newest = board;
       isConnected = true;
@@ -110,10 +116,9 @@ function rates(before: Board, board: Board): Row {
 }
 
 function gauges({ workers }: Board): Pick<Row, (typeof GAUGES)[number]> {
-  const sum = (name: "openConnections" | "openWebSockets"): number =>
-    workers.reduce((total, worker) => total + worker.gauges[name], 0);
-  const webSockets = sum("openWebSockets");
-  return { webSockets, http: Math.max(0, sum("openConnections") - webSockets) };
+  const open = sum(workers, (worker) => worker.gauges.openConnections);
+  const webSockets = sum(workers, (worker) => worker.gauges.openWebSockets);
+  return { webSockets, http: Math.max(0, open - webSockets) };
 }
 
 function ratesOfVhosts(before: Board, board: Board): Map<string, number> {

@@ -1,35 +1,15 @@
 // The whole page as a function of what is known. All that comes from the server gets there as text.
 
 import type { Update } from "./board.ts";
-import type { Chart } from "./chart.ts";
 import { ChartPanel } from "./chart-panel.tsx";
 import type { LinkState } from "./connection.ts";
 import { Figures } from "./figures.tsx";
 import { clockTime, duration } from "./format.ts";
-import type { History } from "./history.ts";
-import { ReloadAlarm, ServerDetails } from "./server-details.tsx";
-import { Tables } from "./tables.tsx";
+import { Facts, LastReload, ReloadAlarm } from "./facts.tsx";
+import { Generations, Listeners, Mounts, Vhosts, Workers } from "./tables.tsx";
+import type { View } from "./view.ts";
 
-/** How much of the history the charts may show. */
-export const WINDOWS_SECS = [120, 300, 600] as const;
-
-export type View = {
-  readonly link: LinkState;
-  /** The newest update, also while disconnected. */
-  readonly update: Update | undefined;
-  readonly history: History;
-  readonly charts: readonly Chart[];
-  readonly windowSecs: number;
-  /** Row of the history under the pointer. */
-  readonly cursor: number | undefined;
-  readonly actions: {
-    readonly retry: () => void;
-    readonly showWindow: (secs: number) => void;
-    readonly point: (index: number | undefined) => void;
-  };
-};
-
-/** Everything below <body>. */
+/** Everything that is shown. */
 export function Page({ view }: { readonly view: View }) {
   const { link, update, history } = view;
   const isStale = link.kind !== "live" && update !== undefined;
@@ -53,9 +33,25 @@ export function Page({ view }: { readonly view: View }) {
         {update && <ReloadAlarm reload={update.board.lastReload} />}
         <Figures update={update} row={history.rows.at(-1)} />
         <ChartPanel view={view} />
-        {update && <Tables board={update.board} rates={history.vhostRates} />}
-        {update && <ServerDetails update={update} />}
+        {update && <Details update={update} rates={history.vhostRates} />}
       </main>
+    </>
+  );
+}
+
+function Details(props: { readonly update: Update; readonly rates: ReadonlyMap<string, number> }) {
+  const { board } = props.update;
+  return (
+    <>
+      <div class="pair">
+        <Generations board={board} />
+        <LastReload reload={board.lastReload} />
+      </div>
+      <Workers board={board} />
+      <Vhosts board={board} rates={props.rates} />
+      <Mounts board={board} />
+      <Listeners board={board} />
+      <Facts update={props.update} />
     </>
   );
 }

@@ -7,11 +7,13 @@ import { createChart } from "./chart.ts";
 import { chartSpecs } from "./charts.ts";
 import { keepConnected } from "./connection.ts";
 import { createHistory } from "./history.ts";
-import { Page, WINDOWS_SECS, type View } from "./page.tsx";
+import { Page } from "./page.tsx";
+import { WINDOWS_SECS, type View } from "./view.ts";
 
 const PROTOCOL = "lws-server-status";
 
-startPage(document.body);
+const page = document.getElementById("page");
+if (page) startPage(page);
 
 function startPage(root: HTMLElement): void {
   const history = createHistory();
@@ -22,6 +24,8 @@ function startPage(root: HTMLElement): void {
   );
   let frame: number | undefined;
   let hasNewRows = false;
+  /** The moment that keys chose; it stays under the cursor while the charts move on. */
+  let chosenTime: number | undefined;
   let view: View = {
     link: { kind: "connecting" },
     update: undefined,
@@ -36,6 +40,7 @@ function startPage(root: HTMLElement): void {
         show({ windowSecs });
       },
       point(index) {
+        chosenTime = history.times[index ?? -1];
         charts[0]?.point(index);
       },
     },
@@ -51,6 +56,10 @@ function startPage(root: HTMLElement): void {
     if (hasNewRows) {
       hasNewRows = false;
       for (const chart of charts) chart.draw(history, view.windowSecs);
+      if (chosenTime !== undefined) {
+        const index = history.times.indexOf(chosenTime);
+        charts[0]?.point(index === -1 ? undefined : index);
+      }
     }
     render(<Page view={view} />, root);
   }

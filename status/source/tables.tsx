@@ -1,63 +1,77 @@
 // The tables: generations and their workers, virtual hosts, mounts, addresses.
 
-import type { Board, Listener, Mount, Vhost, Worker } from "./board.ts";
-import { sum } from "./figures.tsx";
+import { sum, type Board, type Listener, type Mount, type Vhost, type Worker } from "./board.ts";
 import { bytes, duration, rate, whole } from "./format.ts";
 import { Table, type Column } from "./table.tsx";
 
-export function Tables(props: {
-  readonly board: Board;
-  readonly rates: ReadonlyMap<string, number>;
-}) {
-  const { board, rates } = props;
-  const mounts = board.vhosts.flatMap((vhost) => vhost.mounts.map((mount) => ({ vhost, mount })));
+const HIDDEN = "The configuration keeps them off this page (“hide-vhosts”).";
+
+type Props = { readonly board: Board };
+
+export function Generations({ board }: Props) {
   return (
-    <>
-      <Table
-        id="generations"
-        title="Generations"
-        columns={generationColumns}
-        items={groupByGeneration(board)}
-        keyOf={({ generation }) => generation}
-        empty="None."
-      />
-      <Table
-        id="workers"
-        title="Workers"
-        columns={workerColumns}
-        items={board.workers}
-        keyOf={({ id }) => id}
-        empty="None."
-      />
-      <Table
-        id="vhosts"
-        title="Virtual hosts"
-        columns={vhostColumns(rates)}
-        items={board.vhosts}
-        keyOf={({ key }) => key}
-        empty={HIDDEN}
-      />
-      <Table
-        id="mounts"
-        title="Mounts"
-        columns={mountColumns}
-        items={mounts}
-        keyOf={({ vhost, mount }) => `${vhost.key} ${mount.mountpoint}`}
-        empty={board.vhosts.length === 0 ? HIDDEN : "None."}
-      />
-      <Table
-        id="listeners"
-        title="Addresses"
-        columns={listenerColumns}
-        items={board.listeners}
-        keyOf={({ address }) => address}
-        empty="None."
-      />
-    </>
+    <Table
+      id="generations"
+      title="Generations"
+      columns={generationColumns}
+      items={groupByGeneration(board)}
+      keyOf={({ generation }) => generation}
+      empty="None."
+    />
   );
 }
 
-const HIDDEN = "The configuration keeps them off this page (“hide-vhosts”).";
+export function Workers({ board }: Props) {
+  return (
+    <Table
+      id="workers"
+      title="Workers"
+      columns={workerColumns}
+      items={board.workers}
+      keyOf={({ id }) => id}
+      empty="None."
+    />
+  );
+}
+
+export function Vhosts(props: Props & { readonly rates: ReadonlyMap<string, number> }) {
+  return (
+    <Table
+      id="vhosts"
+      title="Virtual hosts"
+      columns={vhostColumns(props.rates)}
+      items={props.board.vhosts}
+      keyOf={({ key }) => key}
+      empty={HIDDEN}
+    />
+  );
+}
+
+export function Mounts({ board: { vhosts } }: Props) {
+  return (
+    <Table
+      id="mounts"
+      title="Mounts"
+      columns={mountColumns}
+      items={vhosts.flatMap((vhost) => vhost.mounts.map((mount) => ({ vhost, mount })))}
+      keyOf={({ vhost, mount }) => `${vhost.key} ${mount.mountpoint}`}
+      empty={vhosts.length === 0 ? HIDDEN : "None."}
+    />
+  );
+}
+
+export function Listeners({ board }: Props) {
+  return (
+    <Table
+      id="listeners"
+      title="Addresses"
+      columns={listenerColumns}
+      items={board.listeners}
+      keyOf={({ address }) => address}
+      empty="None."
+    />
+  );
+}
 
 type GenerationRow = { readonly generation: number; readonly workers: readonly Worker[] };
 
@@ -90,7 +104,10 @@ const workerColumns: readonly Column<Worker>[] = [
 
 function vhostColumns(rates: ReadonlyMap<string, number>): Column<Vhost>[] {
   return [
-    { title: "Host", text: ({ secure, key }) => `${secure ? "https" : "http"}://${key}` },
+    {
+      title: "Host",
+      text: (vhost) => `${vhost.secure ? "https" : "http"}://${nameAndPort(vhost)}`,
+    },
     number("Requests/s", ({ key }) => rate(rates.get(key))),
     number("Requests", ({ counters }) => whole(counters.requests)),
     number("2xx", ({ counters }) => whole(counters.status2xx)),
@@ -106,7 +123,7 @@ function vhostColumns(rates: ReadonlyMap<string, number>): Column<Vhost>[] {
 }
 
 const mountColumns: readonly Column<{ readonly vhost: Vhost; readonly mount: Mount }>[] = [
-  { title: "Host", text: ({ vhost }) => vhost.key },
+  { title: "Host", text: ({ vhost }) => nameAndPort(vhost) },
   { title: "Mountpoint", text: ({ mount }) => mount.mountpoint },
   { title: "Default", text: ({ mount }) => mount.default || "–" },
   { title: "Cache", text: ({ mount }) => cachePolicy(mount) },
@@ -119,6 +136,11 @@ const listenerColumns: readonly Column<Listener>[] = [
   { title: "TLS", text: ({ secure }) => (secure ? "yes" : "no") },
   { title: "Hosts", text: ({ vhosts }) => vhosts.join(", ") || "–", isLong: true },
 ];
+
+/** With the port that port 0 became. */
+function nameAndPort({ name, port }: Vhost): string {
+  return port > 0 ? `${name}:${port}` : name;
+}
 
 function number<Item>(title: string, text: (item: Item) => string): Column<Item> {
   return { title, text, isNumber: true };

@@ -43,6 +43,13 @@ const cases: readonly [name: string, files: Files, errors: string[]][] = [
     ],
   ],
   [
+    "an origin that lacks slashes",
+    { conf: mountText('"origin": "file:/srv/www"') },
+    [
+      `conf:1 ‹"file:/srv/www"› ${AT_MOUNT}.origin: Expected "file://" at the start, got "file:/srv/www"`,
+    ],
+  ],
+  [
     "an origin without a target",
     { conf: mountText('"origin": "file://"') },
     [`conf:1 ‹"file://"› ${AT_MOUNT}.origin: Nothing follows "file://"`],

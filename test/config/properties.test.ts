@@ -19,7 +19,7 @@ const SAMPLE = `# a server
         { "mountpoint": "/r/", "origin": ">https://a.example/", "append-path": "1" },
         { "mountpoint": "/c", "origin": "callback://p", "origin": "callback://q", "pmo": [ { "a": "\${env:A}" } ] } ],
       "ws-protocols": [ { "p": { "status": "ok", "default": "1", "deep": { "er": [ null ] } } } ] },
-    { "unix-socket": "1", "interface": "@s", "sts": "on", "ciphers": "x", },
+    { "unix-socket": "1", "interface": "@s", "sts": "on", "ciphers": "x:HIGH", "nmae": "b" },
   ] /* end */ }
 `;
 

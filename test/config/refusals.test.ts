@@ -99,6 +99,13 @@ const cases: readonly [name: string, files: Files, errors: string[]][] = [
     ['conf:1 ‹"a b"› vhosts[0].name: Expected a host name'],
   ],
   [
+    "a wildcard inside a name",
+    { conf: vhostText('"name": "www.*.example"') },
+    [
+      'conf:1 ‹"www.*.example"› vhosts[0].name: A "*" stands for the whole first label only: "*.example.com"',
+    ],
+  ],
+  [
     "header names and values that would split a response",
     {
       conf: vhostText(
@@ -171,6 +178,39 @@ const cases: readonly [name: string, files: Files, errors: string[]][] = [
     ],
   ],
   [
+    "ciphers, suites and groups that OpenSSL does not know",
+    {
+      conf: `{"global": {"init-ssl": "1"}, "vhosts": [
+ {"port": 1, "host-ssl-cert": "c", "host-ssl-key": "c", "ciphers": "NONSENSE",
+ "tls13-ciphers": "TLS_AES_128_GCM_SHA256:TLS_AES_512_GCM_SHA384:HIGH", "ecdh-curve": "X25591:P-256"},
+ {"port": 2, "host-ssl-cert": "c", "host-ssl-key": "c", "ciphers": "HIGH:TLS_AES_128_GCM_SHA256"},
+ {"port": 3, "tls13-ciphers": ":", "ecdh-curve": "::/", "ciphers": "", "alpn": ","}]}`,
+      c: "",
+    },
+    [
+      'conf:2 ‹"NONSENSE"› vhosts[0].ciphers: No cipher that OpenSSL knows is left by "NONSENSE"',
+      'conf:3 ‹"TLS_AES_128_GCM_SHA256:TLS_AES_512_GCM_SHA384:HIGH"› vhosts[0].tls13-ciphers: Unknown suite "TLS_AES_512_GCM_SHA384"; did you mean "TLS_AES_256_GCM_SHA384"?',
+      'conf:3 ‹"TLS_AES_128_GCM_SHA256:TLS_AES_512_GCM_SHA384:HIGH"› vhosts[0].tls13-ciphers: "HIGH" is no suite of TLS 1.3; write it in "ciphers"',
+      'conf:3 ‹"X25591:P-256"› vhosts[0].ecdh-curve: Unknown group "X25591"; did you mean "X25519"?',
+      'conf:4 ‹"HIGH:TLS_AES_128_GCM_SHA256"› vhosts[1].ciphers: "TLS_AES_128_GCM_SHA256" is a suite of TLS 1.3; write it in "tls13-ciphers"',
+      'conf:5 ‹":"› vhosts[2].tls13-ciphers: Names nothing',
+      'conf:5 ‹"::/"› vhosts[2].ecdh-curve: Names nothing',
+      'conf:5 ‹""› vhosts[2].ciphers: Names nothing',
+      'conf:5 ‹","› vhosts[2].alpn: Names nothing',
+    ],
+  ],
+  [
+    "option flags that are no numbers, and such that leave nothing",
+    {
+      conf: '{"global": {"init-ssl": "1"}, "vhosts": [{"port": 1, "host-ssl-cert": "c", "host-ssl-key": "c", "ssl-option-set": "134217728",\n "ssl-option-set": 536870912},\n {"port": 2, "ssl-option-set": "4",\n "ssl-option-set": "0x4"}]}',
+      c: "",
+    },
+    [
+      'conf:1 ‹"134217728"› vhosts[0].ssl-option-set: SSL_OP_NO_TLSv1_2 and SSL_OP_NO_TLSv1_3 leave no TLS version',
+      'conf:4 ‹"0x4"› vhosts[1].ssl-option-set: Expected a whole number of at least 0, got "0x4"',
+    ],
+  ],
+  [
     "certificates that are not there",
     {
       conf: '{"global": {"init-ssl": "1"}, "vhosts": [{"port": 0,\n "host-ssl-cert": "c", "host-ssl-key": "k", "host-ssl-ca": "a"}]}',
@@ -216,6 +256,11 @@ const cases: readonly [name: string, files: Files, errors: string[]][] = [
     [
       'conf:1 ‹"@x"› vhosts[0].interface: "@x" is the name of a Unix socket, and unix-socket is off',
     ],
+  ],
+  [
+    "an address while unix-socket is on",
+    { conf: '{"vhosts": [{"unix-socket": "1", "interface": "127.0.0.1"}]}' },
+    ['conf:1 ‹"127.0.0.1"› vhosts[0].interface: "127.0.0.1" is an address, and unix-socket is on'],
   ],
   [
     "the path of a socket that is too long",

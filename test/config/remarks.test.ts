@@ -11,6 +11,9 @@ import {
 import { load, vhostText, type Files } from "./fixture.ts";
 
 const mountText = (mount: string) => vhostText(`"mounts": [{"mountpoint": "/", ${mount}}]`);
+/** A TLS vhost; its certificate is the file "c". */
+const tlsText = (vhost: string, global = '"uid": 0') =>
+  `{"global": {"init-ssl": 1, ${global}}, "vhosts": [{"port": 0, "host-ssl-cert": "c", "host-ssl-key": "c",\n ${vhost}}]}`;
 const AT_MOUNT = "vhosts[0].mounts[0]";
 
 const cases: readonly [name: string, files: Files, remarks: string[]][] = [
@@ -47,20 +50,14 @@ const cases: readonly [name: string, files: Files, remarks: string[]][] = [
     ["notice conf.d/a:1 ‹#›: Holds nothing but comments"],
   ],
   [
-    "a second origin that should see requests first",
-    { conf: mountText('"origin": "file://./", "origin": "callback://p"') },
-    [
-      `warning conf:1 ‹"origin"› ${AT_MOUNT}.origin: "callback://p" should see requests before the origin at conf:1:56; not available yet, they go straight to that one`,
-    ],
-  ],
-  [
     "mounts that can never match",
     {
-      conf: '{"vhosts": [{"port": 0, "mounts": [{"mountpoint": "/a/", "origin": "callback://p"},\n {"mountpoint": "/a", "origin": "callback://p"},\n {"mountpoint": "/a", "origin": "callback://p", "exact-match": "1"},\n {"mountpoint": "/b//c", "origin": "callback://p"}]}]}',
+      conf: '{"vhosts": [{"port": 0, "mounts": [{"mountpoint": "/a/", "origin": "callback://p"},\n {"mountpoint": "/a", "origin": "callback://p"},\n {"mountpoint": "/a", "origin": "callback://p", "exact-match": "1"},\n {"mountpoint": "/b//c", "origin": "callback://p"},\n {"mountpoint": "/my%20files", "origin": "callback://p"}]}]}',
     },
     [
       'warning conf:2 ‹"/a"› vhosts[0].mounts[1].mountpoint: This mount can never match: "/a" belongs to the mount at conf:1:51',
       'warning conf:4 ‹"/b//c"› vhosts[0].mounts[3].mountpoint: This mount can never match: request paths have no "//", "." or ".." segments',
+      'warning conf:5 ‹"/my%20files"› vhosts[0].mounts[4].mountpoint: Written decoded: this one matches a request only where it sends the percent sign as %25',
     ],
   ],
   [
@@ -97,10 +94,70 @@ const cases: readonly [name: string, files: Files, remarks: string[]][] = [
     ],
   ],
   [
-    "sts on a vhost without TLS",
-    { conf: vhostText('"sts": "on"') },
+    "a Unix socket that looks like a device, and families that it has not",
+    {
+      conf: '{"vhosts": [{"unix-socket": "1", "interface": "eth0",\n "noipv6": "1", "ipv6only": "0"}]}',
+    },
+    [
+      'notice conf:1 ‹"eth0"› vhosts[0].interface: Taken for a socket beside this file; "./eth0" says so',
+      'notice conf:2 ‹"1"› vhosts[0].noipv6: Has no effect: this vhost listens on a Unix socket',
+      'notice conf:2 ‹"0"› vhosts[0].ipv6only: Has no effect: this vhost listens on a Unix socket',
+    ],
+  ],
+  [
+    "TLS keys on a vhost without TLS",
+    {
+      conf: vhostText('"sts": "on", "ciphers": "HIGH",\n "alpn": "http/1.1", "ssl-option-set": 4'),
+    },
     [
       'notice conf:1 ‹"on"› vhosts[0].sts: Browsers heed Strict-Transport-Security over TLS only, and this vhost has no certificate',
+      'notice conf:1 ‹"HIGH"› vhosts[0].ciphers: Has no effect: this vhost has no certificate',
+      'notice conf:2 ‹"http/1.1"› vhosts[0].alpn: Has no effect: this vhost has no certificate',
+      "notice conf:2 ‹4› vhosts[0].ssl-option-set: Has no effect: this vhost has no certificate",
+    ],
+  ],
+  [
+    "authorities that ask no client for a certificate",
+    { conf: tlsText('"host-ssl-ca": "c"'), c: "" },
+    [
+      'notice conf:2 ‹"c"› vhosts[0].host-ssl-ca: Completes the chain of the certificate; clients are asked for none until "client-cert-required" is available',
+    ],
+  ],
+  [
+    "protocols for ALPN that are not served",
+    {
+      conf: tlsText('"alpn": "h2,http/1.1"', '"default-alpn": "h3,htp/1.1"'),
+      c: "",
+    },
+    [
+      'notice conf:1 ‹"h3,htp/1.1"› global.default-alpn: "h3" is not offered: Node has no QUIC, which HTTP/3 runs on',
+      'warning conf:1 ‹"h3,htp/1.1"› global.default-alpn: Unknown protocol "htp/1.1"; did you mean "http/1.1"?',
+      'warning conf:1 ‹"h3,htp/1.1"› global.default-alpn: Names nothing that is served here; http/1.1 is offered',
+      'notice conf:2 ‹"h2,http/1.1"› vhosts[0].alpn: "h2" is not offered: HTTP/2 is not available yet',
+    ],
+  ],
+  [
+    "ciphers that this OpenSSL lacks, and flags that nobody set",
+    {
+      conf: tlsText(
+        '"ciphers": "ECDHE+AESGCM:ECDHE-RSA-AES128-GCM-SHA255:!RC4:@STRENGTH",\n "ssl-option-set": "4", "ssl-option-clear": "67108868"',
+      ),
+      c: "",
+    },
+    [
+      'warning conf:2 ‹"ECDHE+AESGCM:ECDHE-RSA-AES128-GCM-SHA255:!RC4:@STRENGTH"› vhosts[0].ciphers: OpenSSL has no cipher "ECDHE-RSA-AES128-GCM-SHA255"; did you mean "ECDHE-RSA-AES128-GCM-SHA256"?',
+      'notice conf:3 ‹"67108868"› vhosts[0].ssl-option-clear: Only flags of "ssl-option-set" can be cleared, and TLS 1.2 and 1.3 are the only versions; 67108864 has no effect',
+    ],
+  ],
+  [
+    "an address as name that TLS clients cannot ask for",
+    {
+      conf: '{"global": {"init-ssl": 1}, "vhosts": [{"port": 443, "name": "a", "host-ssl-cert": "c", "host-ssl-key": "c"},\n {"port": 443, "name": "192.0.2.1", "host-ssl-cert": "d", "host-ssl-key": "c"}]}',
+      c: "",
+      d: "",
+    },
+    [
+      'notice conf:2 ‹"192.0.2.1"› vhosts[1].name: Clients send no address in TLS (RFC 6066 3), so they are shown the certificate of the vhost at conf:1:40',
     ],
   ],
 ];

@@ -38,6 +38,8 @@ export type PorticoOptions = {
   /** Warnings and errors this test provokes. */
   readonly expect?: readonly RegExp[];
   readonly env?: Readonly<Record<string, string>>;
+  /** A program and its arguments that become the server, such as setpriv(1). */
+  readonly through?: readonly string[];
   /** Called as soon as the process runs; startPortico waits for it before it waits for the server. */
   readonly early?: (child: ChildProcess, directory: string) => Promise<void>;
 };
@@ -86,9 +88,10 @@ export async function startPortico(t: TestContext, options: PorticoOptions): Pro
   for (const [path, content] of Object.entries(options.files ?? {})) write(path, content);
   writeConf(options.conf);
   const workers = options.workers === undefined ? [] : ["--workers", String(options.workers)];
+  const [program = process.execPath, ...args] = [...(options.through ?? []), process.execPath];
   const child = spawn(
-    process.execPath,
-    ["--disable-sigusr1", LAUNCHER, "run", "-c", directory, ...workers],
+    program,
+    [...args, "--disable-sigusr1", LAUNCHER, "run", "-c", directory, ...workers],
     {
       stdio: ["ignore", "inherit", "pipe"],
       env: {

@@ -11,9 +11,9 @@ import { vhostShape } from "../../config/vhost.ts";
 import { createLogger } from "../../log/logger.ts";
 import { createAccessLog } from "../../worker/access-log.ts";
 import { createCounters, type Counters } from "../../worker/counters.ts";
+import type { Clocks } from "../../worker/http/clocks.ts";
 import {
   createHttp1Front,
-  type Clocks,
   type Http1Front,
   type UpgradeRequest,
 } from "../../worker/http/node-http1.ts";

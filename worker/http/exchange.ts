@@ -30,14 +30,14 @@ export interface Exchange {
   readonly localPort: number;
   /** Content-Length, 0 for no body, undefined when chunked. Bytes. */
   readonly bodyBytes: number | undefined;
-  /** The request body, decoded of its transfer coding. Reading it sends 100-continue where the client waits for it. */
+  /** The request body, decoded of its transfer coding. The first use of this property sends 100-continue where the client waits for it. */
   readonly body: Readable;
 
   /** Value of a request header by lower-case name; several are joined by ", " (RFC 9110 5.3), cookies by "; ". */
   header(name: string): string | undefined;
-  /** Answers whole. Content-Length, Date, Server, Connection and configured headers are added; HEAD, 204 and 304 send no body. */
+  /** Answers whole. Content-Length, Date, Server, Connection and configured headers are added, and replace those in `headers`; HEAD, 204 and 304 send no body. */
   send(status: number, headers: readonly HeaderPair[], body?: Uint8Array | string): void;
-  /** Starts an answer whose body follows. Without Content-Length in `headers` it is chunked (HTTP/1.0: until close). */
+  /** Starts an answer whose body follows. Without Content-Length in `headers` it is chunked (HTTP/1.0: until close); a body of another length, or destroyed before its end, aborts. Emits no errors. */
   stream(status: number, headers: readonly HeaderPair[]): Writable;
   /** Answers with a short HTML error page, or aborts when an answer has begun. */
   fail(error: unknown): void;
@@ -47,7 +47,7 @@ export interface Exchange {
   onAbort(callback: () => void): void;
 }
 
-/** A refusal with a status. Thrown in a mount, turned into a reply by Exchange.fail and nowhere else. */
+/** A refusal with a status. Thrown in a mount, turned into a reply by Exchange.fail and nowhere else. Clients see the message where the status is below 500. */
 export class HttpError extends Error {
   readonly code = "HTTP";
   readonly status: number;

@@ -6,31 +6,18 @@ import type { Duplex } from "node:stream";
 import type { Logger } from "../../log/logger.ts";
 import type { Counters } from "../counters.ts";
 import type { Router, SiteVhost } from "../router.ts";
+import type { Clocks } from "./clocks.ts";
 import type { Connection } from "./connection.ts";
 import { dispatch, SERVER_METHODS } from "./dispatch.ts";
-import { errorPage } from "./error-page.ts";
 import { HttpError } from "./exchange.ts";
-import { Http1Exchange, requestLine } from "./http1-exchange.ts";
+import { Http1Exchange } from "./http1-exchange.ts";
+import { requestLine } from "./http1-request.ts";
 import { settle } from "./ledger.ts";
+import { discardRest } from "./linger.ts";
 import { classifyFault, type ParserError } from "./parser-fault.ts";
 import { EMPTY_HEAD, readHead } from "./request-head.ts";
-import { composeFields, renderHead } from "./response-head.ts";
+import { renderRefusal } from "./refusal.ts";
 import { createUpgradeRequest, type UpgradeRequest } from "./upgrade-request.ts";
-
-/** Waits of a connection, ms. */
-export type Clocks = {
-  /** From the first byte of a request, or the start of the connection, to the end of its head. Absolute. */
-  readonly headerMs: number;
-  /** Without any progress while a client owes a body or does not take the answer. */
-  readonly progressMs: number;
-  /** For a client to read the last answer and close its side. */
-  readonly lingerMs: number;
-  /** How often all of them are looked at. */
-  readonly sweepMs: number;
-};
-
-/** What is thrown away of a request that was answered before its end, so that the answer is not lost in a reset. */
-const LINGER_BYTES = 4 * 1024 * 1024;
 
 /** What the connections of one front share. */
 export type Http1Context = {
@@ -65,7 +52,6 @@ export class Http1Connection {
   #hadRequest = false;
   #countedRead = 0;
   #countedWritten = 0;
-  #lingeredBytes = 0;
 
   constructor(context: Http1Context, socket: Socket, connection: Connection) {
     this.#context = context;
@@ -263,40 +249,20 @@ export class Http1Connection {
 
   /** Returns the bytes of the body. */
   #writeRaw(refusal: HttpError): number {
-    const { status, headers } = refusal;
-    const page = errorPage(status, refusal.message);
-    const fields = composeFields({
-      status,
-      headers: [["Content-Type", "text/html; charset=utf-8"], ...headers],
-      configured: this.#vhost.headers,
-      serverString: this.#context.serverString,
-      version: "1.1",
-      length: Buffer.byteLength(page),
-      closes: true,
-      keepAliveSecs: 0,
-    });
+    const { head, page } = renderRefusal(refusal, this.#vhost.headers, this.#context.serverString);
     if (this.#socket.writable) {
-      this.#socket.write(renderHead(status, fields), "latin1");
+      this.#socket.write(head, "latin1");
       this.#socket.write(page);
     }
     this.#linger();
-    return Buffer.byteLength(page);
+    return page.length;
   }
 
-  /** Says goodbye and waits until the client has closed too: closing with bytes unread would reset the connection and destroy the answer on its way. */
   #linger(): void {
     if (this.#state === "closed" || this.#state === "lingering") return;
     this.#enter("lingering");
-    const socket = this.#socket;
     this.#pipeline.length = 0;
-    // Takes the connection away from the parser.
-    socket.removeAllListeners("data");
-    socket.on("data", (chunk: Buffer) => {
-      this.#lingeredBytes += chunk.length;
-      if (this.#lingeredBytes > LINGER_BYTES) socket.destroy();
-    });
-    socket.end();
-    socket.resume();
+    discardRest(this.#socket);
   }
 
   /** The connection is another protocol's. */

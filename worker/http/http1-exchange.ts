@@ -1,29 +1,18 @@
-// One request on Node's HTTP/1.1 parser as an Exchange. Ends when its response has left or its connection is gone, and is then counted and logged.
+// The answering half of an Exchange on Node's HTTP/1.1 parser. Ends when its response has left or its connection is gone, and is then counted and logged.
 
-import type { IncomingMessage, ServerResponse } from "node:http";
-import { Readable, type Writable } from "node:stream";
+import type { Writable } from "node:stream";
 import type { HeaderPair } from "../../config/vhost.ts";
 import type { Logger } from "../../log/logger.ts";
 import type { Counters } from "../counters.ts";
-import type { SiteVhost } from "../router.ts";
 import { AnswerBody } from "./answer-body.ts";
-import type { Connection } from "./connection.ts";
 import { errorPage } from "./error-page.ts";
-import { HttpError, type ByteString, type Exchange } from "./exchange.ts";
-import { settle } from "./ledger.ts";
-import { pairFields, type RequestHead } from "./request-head.ts";
+import { HttpError, type Exchange } from "./exchange.ts";
+import { Http1Request, requestLine, type RequestParts } from "./http1-request.ts";
+import { CLIENT_LEFT, settle } from "./ledger.ts";
 import { composeFields, hasBody, type ConfiguredFields } from "./response-head.ts";
 
-/** What stands in the log for a client that left before any answer; nginx's number. */
-const CLIENT_LEFT = 499;
-
-export type ExchangeParts = {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-  readonly head: RequestHead;
-  readonly vhost: SiteVhost;
+export type ExchangeParts = RequestParts & {
   readonly configured: ConfiguredFields;
-  readonly connection: Connection;
   readonly counters: Counters;
   readonly log: Logger;
   readonly serverString: string | undefined;
@@ -37,7 +26,7 @@ export type ExchangeParts = {
 
 type State = "open" | "answering" | "ended";
 
-export class Http1Exchange implements Exchange {
+export class Http1Exchange extends Http1Request implements Exchange {
   readonly #parts: ExchangeParts;
   readonly #startedAt = performance.now();
   readonly #onAbort: (() => void)[] = [];
@@ -46,73 +35,14 @@ export class Http1Exchange implements Exchange {
   #answer: AnswerBody | undefined;
   #sentBytes = 0;
   #endsWithConnection = false;
-  #body: Readable | undefined;
-  #fields: readonly HeaderPair[] | undefined;
-  #values: Map<string, string> | undefined;
   /** Why we cut it ourselves, if we did. */
   #cutReason: string | undefined;
   #mark: "rejected" | undefined;
 
   constructor(parts: ExchangeParts) {
+    super(parts);
     this.#parts = parts;
     parts.response.on("close", () => this.#end(parts.response.writableFinished));
-  }
-
-  get method(): string {
-    return this.#parts.head.method;
-  }
-  get target(): ByteString {
-    return this.#parts.head.target;
-  }
-  get path(): ByteString {
-    return this.#parts.head.path;
-  }
-  get query(): ByteString | undefined {
-    return this.#parts.head.query;
-  }
-  get version(): "1.0" | "1.1" {
-    return this.#parts.head.version;
-  }
-  get authority(): string | undefined {
-    return this.#parts.head.authority?.text;
-  }
-  get host(): string {
-    return this.#parts.head.authority?.host ?? this.#parts.vhost.config.name;
-  }
-  get secure(): boolean {
-    return this.#parts.connection.secure;
-  }
-  get remoteAddress(): string {
-    return this.#parts.connection.remoteAddress;
-  }
-  get remotePort(): number {
-    return this.#parts.connection.remotePort;
-  }
-  get localAddress(): string {
-    return this.#parts.connection.localAddress;
-  }
-  get localPort(): number {
-    return this.#parts.connection.localPort;
-  }
-  get bodyBytes(): number | undefined {
-    return this.#parts.head.bodyBytes;
-  }
-
-  get fields(): readonly HeaderPair[] {
-    return (this.#fields ??= pairFields(this.#parts.request.rawHeaders));
-  }
-
-  get body(): Readable {
-    if (this.#body) return this.#body;
-    const { request, response, head } = this.#parts;
-    if (head.bodyBytes === 0) return (this.#body = Readable.from([]));
-    if (head.expectsContinue && this.#state === "open") response.writeContinue();
-    return (this.#body = request);
-  }
-
-  header(name: string): string | undefined {
-    this.#values ??= joinFields(this.fields);
-    return this.#values.get(name);
   }
 
   send(status: number, headers: readonly HeaderPair[], body: Uint8Array | string = ""): void {
@@ -193,17 +123,10 @@ export class Http1Exchange implements Exchange {
     return this.#parts.response.writableEnded;
   }
 
-  /** Whether the whole request has been read off the connection. */
-  get isRead(): boolean {
-    return this.#parts.request.complete;
-  }
-
   /** Whether it is the client who must act: send the body that is being read, or take the answer. */
   get awaitsClient(): boolean {
-    const { request, response } = this.#parts;
-    if (this.#state === "answering" && response.writableLength > 0) return true;
-    if (this.#body !== request || request.complete) return false;
-    return request.readableLength < request.readableHighWaterMark;
+    if (this.#state === "answering" && this.#parts.response.writableLength > 0) return true;
+    return this.awaitsBody;
   }
 
   /** True when nobody is left to answer; throws where an answer has begun, which is a bug of the caller. */
@@ -273,11 +196,6 @@ export class Http1Exchange implements Exchange {
   }
 }
 
-/** The first line of a request as it was sent. */
-export function requestLine(request: IncomingMessage): ByteString {
-  return `${request.method} ${request.url} HTTP/${request.httpVersion}`;
-}
-
 function toRefusal(error: unknown): HttpError {
   return error instanceof HttpError
     ? error
@@ -294,16 +212,4 @@ function announcedLength(headers: readonly HeaderPair[]): number | undefined {
   if (announced === undefined) return undefined;
   if (!/^\d{1,15}$/.test(announced)) throw new Error(`"${announced}" is not a Content-Length`);
   return Number(announced);
-}
-
-function joinFields(fields: readonly HeaderPair[]): Map<string, string> {
-  const values = new Map<string, string>();
-  for (const [name, value] of fields) {
-    const lower = name.toLowerCase();
-    const before = values.get(lower);
-    // RFC 9110 5.3, and RFC 9113 8.2.3 for cookies.
-    const separator = lower === "cookie" ? "; " : ", ";
-    values.set(lower, before === undefined ? value : before + separator + value);
-  }
-  return values;
 }

@@ -5,6 +5,9 @@ import { countLatency, countStatus } from "../counters.ts";
 import type { SiteVhost } from "../router.ts";
 import type { ByteString } from "./exchange.ts";
 
+/** What stands in the log for a client that left before any answer; nginx's number. */
+export const CLIENT_LEFT = 499;
+
 /** How one request ended. */
 export type Outcome = {
   readonly vhost: SiteVhost;

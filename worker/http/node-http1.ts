@@ -7,8 +7,9 @@ import type { TLSSocket } from "node:tls";
 import type { Logger } from "../../log/logger.ts";
 import type { Counters } from "../counters.ts";
 import type { Router } from "../router.ts";
+import { completeClocks, type ClockOptions, type Clocks } from "./clocks.ts";
 import type { Connection } from "./connection.ts";
-import { Http1Connection, type Clocks, type Http1Context } from "./http1-connection.ts";
+import { Http1Connection, type Http1Context } from "./http1-connection.ts";
 import type { ParserError } from "./parser-fault.ts";
 import { MAX_FIELDS } from "./request-head.ts";
 import type { UpgradeRequest } from "./upgrade-request.ts";
@@ -18,15 +19,11 @@ export type { Clocks, Connection, UpgradeRequest };
 /** All fields of a request together with its first line, bytes; more is refused with 431. */
 const MAX_HEAD_BYTES = 16 * 1024;
 
-const LINGER_MS = 5_000;
-const SWEEP_MS = 1_000;
-
 export type Http1FrontOptions = {
   readonly router: Router;
   /** Value of the Server field; undefined sends none. */
   readonly serverString: string | undefined;
-  /** `progressMs` is `headerMs` by default. */
-  readonly clocks: Pick<Clocks, "headerMs"> & Partial<Clocks>;
+  readonly clocks: ClockOptions;
   readonly counters: Counters;
   readonly log: Logger;
   /** Gets each WebSocket handshake; must settle it. */
@@ -51,9 +48,7 @@ export type Http1Front = {
 /** Starts a front. */
 export function createHttp1Front(options: Http1FrontOptions): Http1Front {
   const { counters } = options;
-  const { headerMs } = options.clocks;
-  const defaults = { progressMs: headerMs, lingerMs: LINGER_MS, sweepMs: SWEEP_MS };
-  const clocks: Clocks = { ...defaults, ...options.clocks };
+  const clocks = completeClocks(options.clocks);
   const connections = new Set<Http1Connection>();
   const bySocket = new WeakMap<Duplex, Http1Connection>();
   let isDraining = false;

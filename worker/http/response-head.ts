@@ -1,6 +1,5 @@
 // The fields of an answer: what the mount says, what is configured, and what the server itself must say about framing.
 
-import { STATUS_CODES } from "node:http";
 import type { HeaderPair } from "../../config/vhost.ts";
 
 /** Fields of a vhost and a mount, combined once. */
@@ -77,13 +76,6 @@ export function composeFields(reply: ReplyHead): string[] {
   frame(fields, reply);
   persist(fields, reply, upgrade);
   return fields;
-}
-
-/** The head of an answer as it goes on the wire, for those that Node's parser has no response object for. */
-export function renderHead(status: number, fields: readonly string[]): string {
-  let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Unknown"}\r\nDate: ${new Date().toUTCString()}\r\n`;
-  for (let at = 0; at + 1 < fields.length; at += 2) head += `${fields[at]}: ${fields[at + 1]}\r\n`;
-  return `${head}\r\n`;
 }
 
 function applies(name: string, status: number): boolean {

@@ -7,8 +7,8 @@ import type { Counters } from "../counters.ts";
 import type { SiteVhost } from "../router.ts";
 import type { Connection } from "./connection.ts";
 import { HttpError, type ByteString } from "./exchange.ts";
-import { requestLine } from "./http1-exchange.ts";
-import { settle } from "./ledger.ts";
+import { requestLine } from "./http1-request.ts";
+import { CLIENT_LEFT, settle } from "./ledger.ts";
 import type { RequestHead } from "./request-head.ts";
 
 export type UpgradeRequest = {
@@ -40,7 +40,6 @@ export type UpgradeParts = Pick<
 };
 
 const SWITCHED = 101;
-const CLIENT_LEFT = 499;
 
 /** Makes an upgrade request that is settled once, at the latest when its socket closes. */
 export function createUpgradeRequest(parts: UpgradeParts): UpgradeRequest {

@@ -17,6 +17,10 @@ import { defineMount, type Mount } from "../mount.ts";
 const WHOLE_BYTES = 64 * 1024;
 const METHODS: HeaderPair = ["Allow", "GET, HEAD, OPTIONS"];
 
+/** Causes are for `portico explain`; the client learns nothing of them. */
+const HIDDEN = "names that start with a dot are not served";
+const NO_FILE = "its default file is a directory";
+
 const readAsync = promisify(read);
 
 /** `file://` mounts. */
@@ -70,7 +74,7 @@ function createFileMount(root: Docroot, config: MountConfig): Mount {
       if (method === "OPTIONS") return exchange.send(204, [METHODS]);
       if (method !== "GET" && method !== "HEAD")
         throw new HttpError(405, "Files answer to GET and HEAD", { headers: [METHODS] });
-      if (isHidden(rest, isRoot)) throw new HttpError(404, "");
+      if (isHidden(rest, isRoot)) throw new HttpError(404, "", { cause: HIDDEN });
       let name = rest;
       let found = await root.open(name);
       if (found.kind === "directory") {
@@ -78,7 +82,7 @@ function createFileMount(root: Docroot, config: MountConfig): Mount {
         name += index;
         found = await root.open(name);
       }
-      if (found.kind === "directory") throw new HttpError(404, "");
+      if (found.kind === "directory") throw new HttpError(404, "", { cause: NO_FILE });
       await answer(exchange, found, describe(found, name, mediaTypes, caching));
     },
   };

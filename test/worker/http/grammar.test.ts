@@ -16,8 +16,8 @@ const CHUNKED = "Transfer-Encoding: chunked\r\n";
 /** Would be answered if anything behind a refusal were. */
 const NEXT = "GET /next HTTP/1.1\r\nHost: h\r\n\r\n";
 
-function post(fields: string, body = ""): string {
-  return `POST / HTTP/1.1\r\n${HOST}${fields}\r\n${body}`;
+function post(lines: string, body = ""): string {
+  return `POST / HTTP/1.1\r\n${HOST}${lines}\r\n${body}`;
 }
 
 function fields(lines: string): string {

@@ -61,12 +61,8 @@ async function start(t: TestContext, handle: (exchange: Exchange) => void): Prom
     ...site,
     securePort: port,
     async connect() {
-      const socket = tls.connect({
-        port,
-        host: "127.0.0.1",
-        rejectUnauthorized: false,
-        allowHalfOpen: true,
-      });
+      const half = { allowHalfOpen: true };
+      const socket = tls.connect({ port, host: "127.0.0.1", rejectUnauthorized: false, ...half });
       t.after(() => socket.destroy());
       await once(socket, "secureConnect");
       return socket;

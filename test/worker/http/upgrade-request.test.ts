@@ -61,7 +61,9 @@ test("UpgradeRequest answers a refusal whole and closes", async (t) => {
     upgrade.reject(500, "Twice");
     upgrade.accepted();
   });
-  const { replies, rest } = parseReplies(await exchangeBytes(site.port, `${HANDSHAKE}GET / HTTP/1.1\r\n\r\n`));
+  const { replies, rest } = parseReplies(
+    await exchangeBytes(site.port, `${HANDSHAKE}GET / HTTP/1.1\r\n\r\n`),
+  );
   const [reply] = replies;
   assert.deepEqual([replies.length, rest, reply?.status], [1, "", 426]);
   assert.equal(reply?.headers.get("connection"), "close, upgrade");

@@ -17,8 +17,8 @@ export function ReloadAlarm({ reload }: { readonly reload: Reload | undefined })
   );
 }
 
-/** The last reload, and the rest of the board. */
-export function ServerDetails({ update }: { readonly update: Update }) {
+/** The rest of the board. */
+export function Facts({ update }: { readonly update: Update }) {
   const { board } = update;
   const { counters, totals } = board;
   const facts: readonly (readonly [name: string, value: string])[] = [
@@ -33,38 +33,40 @@ export function ServerDetails({ update }: { readonly update: Update }) {
     ["Bus messages delivered", whole(counters.busDelivered)],
     ["Bus messages dropped", whole(counters.busDropped)],
     ["Log lines dropped", whole(counters.logLinesDropped)],
+    ["Workers that died", whole(board.restarts)],
     ["Samples lost with a worker", whole(board.samplesLost)],
   ];
   return (
-    <>
-      <section class="card" id="reload" aria-labelledby="reload-title">
-        <h2 id="reload-title">Last reload</h2>
-        <LastReload reload={board.lastReload} />
-      </section>
-      <section class="card" aria-labelledby="details-title">
-        <h2 id="details-title">Since the start</h2>
-        <dl class="facts">
-          {facts.map(([name, value]) => (
-            <div key={name}>
-              <dt>{name}</dt>
-              <dd>{value}</dd>
-            </div>
-          ))}
-        </dl>
-      </section>
-    </>
+    <section class="card" aria-labelledby="facts-title">
+      <h2 id="facts-title">Since the start</h2>
+      <dl class="facts">
+        {facts.map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+      </dl>
+    </section>
   );
 }
 
-function LastReload({ reload }: { readonly reload: Reload | undefined }) {
-  if (!reload) return <p class="faint">None since the start.</p>;
+export function LastReload({ reload }: { readonly reload: Reload | undefined }) {
   return (
-    <>
-      <p>
-        <span class={`badge ${reload.outcome}`}>{reload.outcome}</span> {dateTime(reload.at)}
-      </p>
-      <Problems reload={reload} />
-    </>
+    <section class="card" id="reload" aria-labelledby="reload-title">
+      <h2 id="reload-title">Last reload</h2>
+      {reload ? (
+        <>
+          <p>
+            <span class={`badge ${reload.outcome}`}>{reload.outcome}</span>{" "}
+            <span class="faint">{dateTime(reload.at)}</span>
+          </p>
+          <Problems reload={reload} />
+        </>
+      ) : (
+        <p class="faint">None since the start.</p>
+      )}
+    </section>
   );
 }
 

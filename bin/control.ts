@@ -1,0 +1,40 @@
+// `portico status | reload | reopen | stop`: one question to the server that runs a configuration directory.
+
+import { loadConfig } from "../config/load.ts";
+import { ConfigError } from "../config/problems.ts";
+import type { Board } from "../ipc/stats.ts";
+import { askControl, ControlError, type ControlCommand } from "../supervisor/control.ts";
+import { InstanceError, instancePaths } from "../supervisor/instance.ts";
+import { formatStatus } from "./format-status.ts";
+
+/** Asks the running server and prints its answer. Returns the exit status. */
+export async function control(
+  command: ControlCommand,
+  directory: string,
+  asJson: boolean,
+): Promise<number> {
+  try {
+    const answer = await askControl(await findControlSocket(directory), command);
+    if (answer.ok && answer.data !== undefined)
+      console.log(
+        asJson ? JSON.stringify(answer.data, undefined, 2) : formatStatus(answer.data as Board),
+      );
+    else (answer.ok ? console.log : console.error)(answer.message);
+    return answer.ok ? 0 : 1;
+  } catch (error) {
+    if (!(error instanceof ControlError || error instanceof InstanceError)) throw error;
+    console.error(`portico: ${error.message}`);
+    return 1;
+  }
+}
+
+/** The configuration may be broken right now; its server is reachable all the same, at the default place. */
+async function findControlSocket(directory: string): Promise<string> {
+  try {
+    const { config } = await loadConfig(directory);
+    return instancePaths(directory, config.global).controlSocket;
+  } catch (error) {
+    if (error instanceof ConfigError) return instancePaths(directory).controlSocket;
+    throw error;
+  }
+}

@@ -1,0 +1,47 @@
+// Certificates for tests, made by the openssl command: self-signed, or signed by another one of them.
+
+import { execFileSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import { needs } from "./programs.ts";
+import { temporaryDirectory } from "./site.ts";
+
+export type Pair = { readonly cert: string; readonly key: string };
+
+export type PairOptions = {
+  /** Entries of subjectAltName; an address is told from a name. */
+  readonly names: readonly string[];
+  /** Signs it; by default it signs itself. */
+  readonly by?: Pair;
+  readonly isAuthority?: boolean;
+};
+
+/** Makes certificates valid for two days. Undefined once the test is skipped for want of openssl. */
+export function certificateMaker(t: TestContext): ((options: PairOptions) => Pair) | undefined {
+  const openssl = needs(t, "openssl", ["openssl"]);
+  if (openssl === undefined) return undefined;
+  const directory = temporaryDirectory(t);
+  const place = (name: string, content: string): string => {
+    const path = join(directory, name);
+    writeFileSync(path, content);
+    return path;
+  };
+  return ({ names, by, isAuthority = false }) => {
+    const [cert, key] = [join(directory, "cert"), join(directory, "key")];
+    const entries = names.map((name) => `${/^[\d.]+$|:/.test(name) ? "IP" : "DNS"}:${name}`);
+    const signer = by ? ["-CA", place("ca-cert", by.cert), "-CAkey", place("ca-key", by.key)] : [];
+    execFileSync(
+      openssl,
+      [
+        ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"],
+        ...["-subj", `/CN=${names[0] ?? "test"}`, "-days", "2", "-keyout", key, "-out", cert],
+        ...(entries.length > 0 ? ["-addext", `subjectAltName=${entries.join()}`] : []),
+        ...["-addext", `basicConstraints=critical,CA:${isAuthority ? "TRUE" : "FALSE"}`],
+        ...signer,
+      ],
+      { stdio: "ignore" },
+    );
+    return { cert: readFileSync(cert, "utf8"), key: readFileSync(key, "utf8") };
+  };
+}

@@ -1,0 +1,81 @@
+// Boards for tests of the status page, typed as the server makes them: the page's own description has to fit them.
+
+import {
+  emptyVhostCounters,
+  emptyWorkerCounters,
+  LATENCY_BOUNDS_US,
+  type Board,
+  type BoardWorker,
+  type VhostCounters,
+} from "../../ipc/stats.ts";
+import type { Board as PageBoard } from "../../status/source/board.ts";
+
+export const STARTED_AT = 1_700_000_000_000;
+
+export type BoardChanges = {
+  /** Seconds since the server started. */
+  readonly at: number;
+  readonly totals?: Partial<VhostCounters>;
+  readonly latency?: readonly number[];
+  readonly workers?: readonly BoardWorker[];
+  readonly vhostRequests?: number;
+  readonly pid?: number;
+};
+
+/** A board of one vhost, "a.test:80". */
+export function board(changes: BoardChanges): PageBoard {
+  const { at, totals, latency, workers = [], vhostRequests = 0, pid = 1 } = changes;
+  const made: Board = {
+    version: "1.2.3",
+    pid,
+    directory: "/etc/portico",
+    startedAt: STARTED_AT,
+    now: STARTED_AT + at * 1000,
+    generation: 1,
+    restarts: 0,
+    samplesLost: 0,
+    listeners: [],
+    workers,
+    vhosts: [
+      {
+        key: "a.test:80",
+        name: "a.test",
+        port: 80,
+        secure: false,
+        sts: false,
+        mounts: [],
+        protocols: [],
+        counters: { ...emptyVhostCounters(), requests: vhostRequests },
+      },
+    ],
+    totals: { ...emptyVhostCounters(), ...totals },
+    counters: emptyWorkerCounters(),
+    latency: latency ?? LATENCY_BOUNDS_US.map(() => 0),
+    latencyBoundsUs: LATENCY_BOUNDS_US,
+    lastReload: undefined,
+  };
+  return made;
+}
+
+/** A worker with so many connections. */
+export function worker(openConnections: number, openWebSockets: number): BoardWorker {
+  return {
+    id: 1,
+    slot: 0,
+    generation: 1,
+    pid: 2,
+    state: "serving",
+    uptimeSecs: 1,
+    cpuPercent: 0,
+    memoryBytes: 0,
+    gauges: {
+      openConnections,
+      openWebSockets,
+      activeRequests: 0,
+      cgiAlive: 0,
+      heapBytes: 0,
+      loopLagMs: 0,
+      loopUtilization: 0,
+    },
+  };
+}

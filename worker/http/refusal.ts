@@ -1,0 +1,40 @@
+// A refusal as bytes, for requests that Node's parser has no response object for: malformed ones, CONNECT, upgrades.
+
+import { STATUS_CODES } from "node:http";
+import { errorPage } from "./error-page.ts";
+import type { HttpError } from "./exchange.ts";
+import { composeFields, type ConfiguredFields } from "./response-head.ts";
+
+export type RenderedRefusal = {
+  /** One character per byte. */
+  readonly head: string;
+  readonly page: Buffer;
+};
+
+/** The last answer of a connection. */
+export function renderRefusal(
+  refusal: HttpError,
+  configured: ConfiguredFields,
+  serverString: string | undefined,
+): RenderedRefusal {
+  const { status, headers } = refusal;
+  const page = Buffer.from(errorPage(status, refusal.message));
+  const fields = composeFields({
+    status,
+    headers: [["Content-Type", "text/html; charset=utf-8"], ...headers],
+    configured,
+    serverString,
+    version: "1.1",
+    length: page.length,
+    closes: true,
+    keepAliveSecs: 0,
+  });
+  return { head: renderHead(status, fields), page };
+}
+
+function renderHead(status: number, fields: readonly string[]): string {
+  const reason = STATUS_CODES[status] ?? "Unknown";
+  let head = `HTTP/1.1 ${status} ${reason}\r\nDate: ${new Date().toUTCString()}\r\n`;
+  for (let at = 0; at + 1 < fields.length; at += 2) head += `${fields[at]}: ${fields[at + 1]}\r\n`;
+  return `${head}\r\n`;
+}

@@ -1,0 +1,50 @@
+// Plain text on a port that speaks TLS: a 400 that says so, counted and logged like any answer, then the end.
+
+import type { Socket } from "node:net";
+import type { Counters } from "./counters.ts";
+import type { Connection } from "./http/connection.ts";
+import { HttpError } from "./http/exchange.ts";
+import { settle } from "./http/ledger.ts";
+import { discardRest } from "./http/linger.ts";
+import { renderRefusal } from "./http/refusal.ts";
+import type { Router } from "./router.ts";
+
+/** For the client to read the answer and close its side. */
+const LINGER_MS = 5_000;
+
+export type PlainOnTlsOptions = {
+  readonly router: Router;
+  readonly counters: Counters;
+  readonly serverString: string | undefined;
+};
+
+/** Answers a client that did not begin with TLS and closes. Nothing of what it sent is read, not even which host it wants. */
+export function refusePlainText(
+  socket: Socket,
+  connection: Connection,
+  { router, counters, serverString }: PlainOnTlsOptions,
+): void {
+  const vhost = router.vhostFor(connection.listener, connection.localAddress, undefined);
+  const refusal = new HttpError(400, "This port speaks TLS: use https:// instead of http://");
+  const { head, page } = renderRefusal(refusal, vhost.headers, serverString);
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+  socket.on("error", () => {});
+  socket.once("close", () => {
+    clearTimeout(timer);
+    vhost.counters.connections += 1;
+    vhost.counters.rx += socket.bytesRead;
+    vhost.counters.tx += socket.bytesWritten;
+  });
+  settle(counters, {
+    vhost,
+    remoteAddress: connection.remoteAddress,
+    requestLine: undefined,
+    status: refusal.status,
+    bytes: page.length,
+    startedAt: performance.now(),
+    mark: "rejected",
+  });
+  socket.write(head, "latin1");
+  socket.write(page);
+  discardRest(socket);
+}
