@@ -15,7 +15,13 @@ export type CheckOptions = {
 
 /** Prints what was found. Returns the exit status: 1 when there is any error. */
 export async function check(options: CheckOptions): Promise<number> {
-  const { loaded, problems } = await findProblems(options);
+  const fault = directoryFault(options.directory);
+  if (fault !== undefined && !options.json) {
+    console.error(`portico: ${fault}`);
+    return 1;
+  }
+  const { loaded, problems } =
+    fault === undefined ? await findProblems(options) : { problems: [asProblem(fault)] };
   const errors = sortProblems(problems.filter(({ severity }) => severity === "error"));
   const remarks = sortProblems(problems.filter(({ severity }) => severity !== "error"));
   // Errors last: that is where the eye is when a terminal has scrolled.
@@ -31,10 +37,7 @@ export async function check(options: CheckOptions): Promise<number> {
 async function findProblems({
   directory,
   version,
-}: CheckOptions): Promise<{ loaded?: LoadedConfig; problems: Problem[] }> {
-  const message = directoryFault(directory);
-  if (message !== undefined)
-    return { problems: [{ severity: "error", file: "", path: "", message }] };
+}: CheckOptions): Promise<{ loaded?: LoadedConfig; problems: readonly Problem[] }> {
   try {
     const loaded = await loadConfig(directory);
     const level = process.env["PORTICO_LOG_LEVEL"] ?? "warn";
@@ -45,6 +48,10 @@ async function findProblems({
     if (!(error instanceof ConfigError)) throw error;
     return { problems: [...error.problems, ...error.remarks.map(judge)] };
   }
+}
+
+function asProblem(message: string): Problem {
+  return { severity: "error", file: "", path: "", message };
 }
 
 /** A running server passes over an unknown key, because it may be one of a newer version. Who asks wants to know. */

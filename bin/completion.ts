@@ -1,52 +1,13 @@
 // `portico completion bash|zsh|fish`: a script that completes the command line, made from the commands as they are
 // registered, so that it can never be behind them.
 
-/** What the scripts need to know of a command; commander's own objects have it all. */
-export type CommandTree = {
-  name(): string;
-  description(): string;
-  readonly commands: readonly CommandTree[];
-  readonly options: readonly {
-    readonly short?: string | undefined;
-    readonly long?: string | undefined;
-    readonly description: string;
-    readonly hidden: boolean;
-    /** It takes a value. */
-    readonly required: boolean;
-    readonly optional: boolean;
-    readonly flags: string;
-    readonly argChoices?: readonly string[] | undefined;
-  }[];
-  readonly registeredArguments: readonly ArgumentLike[];
-};
-
-type ArgumentLike = {
-  name(): string;
-  readonly argChoices?: readonly string[] | undefined;
-};
-
-/** What can stand where a value is wanted. */
-type Values =
-  | { readonly kind: "directories" | "files" | "anything" }
-  | { readonly kind: "words"; readonly words: readonly string[] };
-
-type Flag = {
-  /** "-c", "--config". */
-  readonly names: readonly string[];
-  readonly description: string;
-  /** Undefined for a flag without a value. */
-  readonly values: Values | undefined;
-};
-
-type Entry = {
-  readonly name: string;
-  readonly description: string;
-  readonly flags: readonly Flag[];
-  /** Of its first argument; undefined when it takes none. */
-  readonly values: Values | undefined;
-};
-
-type Program = { readonly flags: readonly Flag[]; readonly entries: readonly Entry[] };
+import {
+  outlineCommands,
+  type CommandTree,
+  type Flag,
+  type Outline,
+  type Values,
+} from "./command-outline.ts";
 
 const WRITERS = { bash: writeBash, zsh: writeZsh, fish: writeFish } as const;
 
@@ -56,55 +17,11 @@ export const SHELLS = Object.keys(WRITERS) as Shell[];
 
 /** The script that completes `program` in `shell`. */
 export function writeCompletion(shell: Shell, program: CommandTree): string {
-  return WRITERS[shell](describe(program));
+  return WRITERS[shell](outlineCommands(program));
 }
 
-function describe(program: CommandTree): Program {
-  const entries = program.commands.map((command) => ({
-    name: command.name(),
-    description: command.description(),
-    flags: flagsOf(command),
-    values: command.registeredArguments.map(valuesOfArgument)[0],
-  }));
-  const help: Entry = {
-    name: "help",
-    description: "display help for command",
-    flags: [],
-    values: { kind: "words", words: entries.map((entry) => entry.name) },
-  };
-  return { flags: flagsOf(program), entries: [...entries, help] };
-}
-
-function flagsOf(command: CommandTree): Flag[] {
-  const flags = command.options
-    .filter((option) => !option.hidden)
-    .map((option) => {
-      const placeholder = /[<[]([\w-]+)/.exec(option.flags)?.[1] ?? "";
-      return {
-        names: [option.short, option.long].filter((name) => name !== undefined),
-        description: option.description,
-        values:
-          option.required || option.optional ? valuesOf(placeholder, option.argChoices) : undefined,
-      };
-    });
-  return [
-    ...flags,
-    { names: ["-h", "--help"], description: "display help for command", values: undefined },
-  ];
-}
-
-function valuesOfArgument(argument: ArgumentLike): Values {
-  return valuesOf(argument.name(), argument.argChoices);
-}
-
-function valuesOf(placeholder: string, choices: readonly string[] | undefined): Values {
-  if (choices) return { kind: "words", words: choices };
-  if (placeholder === "dir") return { kind: "directories" };
-  return { kind: placeholder === "file" ? "files" : "anything" };
-}
-
-/** For bash from 3.2 on, without the bash-completion package. */
-function writeBash({ flags, entries }: Program): string {
+/** Needs nothing of the bash-completion package. */
+function writeBash({ flags, entries }: Outline): string {
   const names = entries.map((entry) => entry.name);
   const optionCases = entries.flatMap((entry) =>
     entry.flags
@@ -170,7 +87,7 @@ function bashValues(values: Values | undefined): string {
   }
 }
 
-function writeZsh({ flags, entries }: Program): string {
+function writeZsh({ flags, entries }: Outline): string {
   const described = entries.map(
     (entry) => `    ${quote(`${entry.name}:${entry.description.replaceAll(":", "\\:")}`)}`,
   );
@@ -227,7 +144,7 @@ function zshAction(values: Values): string {
   }
 }
 
-function writeFish({ flags, entries }: Program): string {
+function writeFish({ flags, entries }: Outline): string {
   const names = entries.map((entry) => entry.name).join(" ");
   const none = quote(`not __fish_seen_subcommand_from ${names}`);
   const lines = [

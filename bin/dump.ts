@@ -150,9 +150,7 @@ function valuesOf(
     if (Array.isArray(value) && value.length === written.length && value.every(isScalar))
       return written.map((one, index) => ({ key, value: value[index], from: placeOf(one) }));
     if (first.path === "") return [{ key, value: inCharacters(key, value), from: placeOf(first) }];
-    return written.map((one) =>
-      freeValue(`${key}.${one.path.replace(/^\[\d+\]\.?|^\./, "")}`, one),
-    );
+    return written.map((one) => freeValue(`${key}.${one.path.replace(/^\[\d+\]\.?/, "")}`, one));
   });
 }
 

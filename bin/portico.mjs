@@ -3,7 +3,7 @@
 // must get as far as a helpful sentence.
 
 import { existsSync } from "node:fs";
-import { enableCompileCache } from "node:module";
+import module from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { replaceProcess } from "../posix/native.mjs";
@@ -39,7 +39,7 @@ function keepCompiledCode() {
     const directory = process.env.NODE_COMPILE_CACHE ?? join(runtimeDirectory(), "compile-cache");
     if (!makePrivateDirectory(directory)) return;
     process.env.NODE_COMPILE_CACHE = directory;
-    enableCompileCache(directory);
+    module.enableCompileCache(directory);
   } catch {
     // Nothing but time is lost.
   }

@@ -22,13 +22,13 @@ const MARK = /^<!-- (.+) -->$/gm;
 
 /** Fills the tables into the text. Throws where the text asks for one that there is not, or leaves one out. */
 export function renderManual(text: string): string {
-  const wanted = [...text.matchAll(MARK)].map(([, name = ""]) => name);
-  const missing = Object.keys(TABLES).filter((name) => !wanted.includes(name));
+  const wanted = new Set([...text.matchAll(MARK)].map(([, name = ""]) => name));
+  const missing = Object.keys(TABLES).filter((name) => !wanted.has(name));
   if (missing.length > 0) throw new Error(`The text has no place for: ${missing.join(", ")}`);
   const filled = text.replace(MARK, (mark, name: string) => {
-    const table = TABLES[name];
-    if (!table) throw new Error(`Unknown table: ${mark}`);
-    return table();
+    const make = TABLES[name];
+    if (!make) throw new Error(`Unknown table: ${mark}`);
+    return make();
   });
   return `<!-- Made by "npm run docs" from config/manual.md and the tables of keys. -->\n\n${filled}`;
 }
@@ -41,8 +41,8 @@ function mountTables(): string {
   return [...groups]
     .toSorted(([a], [b]) => Number(a !== "") - Number(b !== ""))
     .map(([schemes, keys]) => {
-      const table = keyRows(mountKind, keys);
-      return schemes === "" ? table : `#### Only for ${schemes}\n\n${table}`;
+      const rows = keyRows(mountKind, keys);
+      return schemes === "" ? rows : `#### Only for ${schemes}\n\n${rows}`;
     })
     .join("\n\n");
 }
@@ -73,8 +73,8 @@ function keyRows(kind: Kind, keys: readonly (readonly [string, KeyFacts])[]): st
 }
 
 function valueKind({ schema }: KeyFacts): string {
-  const items = schema["items"] as { title?: string } | undefined;
-  return String(schema["title"] ?? items?.title ?? "");
+  const { title, items } = schema as { title?: string; items?: { title?: string } };
+  return title ?? items?.title ?? "";
 }
 
 function defaultText({ fallback, isRequired }: KeyFacts): string {

@@ -109,7 +109,7 @@ type Accepts = (key: "ciphers" | "ecdhCurve", value: string) => boolean;
 
 function checkNames(vhost: VhostKeys, accepts: Accepts, say: Say): void {
   const { ciphers, "tls13-ciphers": suites, "ecdh-curve": groups } = vhost;
-  for (const name of names(suites, SEPARATORS))
+  for (const name of wordsOf(suites, SEPARATORS))
     if (!name.startsWith("TLS_"))
       say("tls13-ciphers", "error", `${shown(name)} is no suite of TLS 1.3; write it in "ciphers"`);
     else if (!accepts("ciphers", name))
@@ -119,14 +119,14 @@ function checkNames(vhost: VhostKeys, accepts: Accepts, say: Say): void {
   if (!isUsable)
     say("ciphers", "error", `No cipher that OpenSSL knows is left by ${shown(ciphers)}`);
   // "!X", "-X" and "+X" change the list; what is taken out of it may well be unknown by now.
-  for (const name of names(ciphers, SEPARATORS).filter((one) => /^\w/.test(one)))
+  for (const name of wordsOf(ciphers, SEPARATORS).filter((one) => /^\w/.test(one)))
     if (name.startsWith("TLS_"))
       say("ciphers", "error", `${shown(name)} is a suite of TLS 1.3; write it in "tls13-ciphers"`);
     else if (isUsable && !accepts("ciphers", name))
       say("ciphers", "warning", `OpenSSL has no cipher ${shown(name)}${suggestCipher(name)}`);
 
   if (groups === undefined || accepts("ecdhCurve", groups)) return;
-  const unknown = names(groups, SEPARATORS)
+  const unknown = wordsOf(groups, SEPARATORS)
     .map((name) => name.replace(/^[?*-]+/, ""))
     .filter((name) => name !== "" && !accepts("ecdhCurve", name));
   for (const name of unknown)
@@ -137,7 +137,7 @@ function checkNames(vhost: VhostKeys, accepts: Accepts, say: Say): void {
 /** Colons as a rule; OpenSSL takes the others in cipher strings, the slash between preferences of groups. */
 const SEPARATORS = /[:,; /]/;
 
-function names(list: string | undefined, separator: RegExp): string[] {
+function wordsOf(list: string | undefined, separator: RegExp): string[] {
   return (list ?? "")
     .split(separator)
     .map((name) => name.trim())

@@ -21,7 +21,7 @@ const CLIENTS = 6;
 const SLOWEST_MS = 60;
 /** A wave of this length makes the charts worth looking at. */
 const WAVE_SECS = 40;
-const DESK = { width: 1280, height: 900 };
+const DESK = { width: 1280, height: 1130 };
 const PHONE = { width: 390, height: 844 };
 
 test("pictures of the status page and of the demo", async (t) => {
@@ -30,17 +30,18 @@ test("pictures of the status page and of the demo", async (t) => {
   const portico = await startDemo(t);
   const light = await open(browser, `${portico.url()}/server-status/`, DESK, "light");
   const dark = await open(browser, `${portico.url()}/server-status/`, DESK, "dark");
-  const phone = await open(browser, `${portico.url()}/server-status/`, PHONE, "dark");
   const demo = await open(browser, portico.url(), DESK, "light");
   const demoPhone = await open(browser, portico.url(), PHONE, "dark");
   const reloaded = pause(RELOAD_AT_SECS * 1000).then(() => portico.control("reload"));
   await makeTraffic(portico.url(), TRAFFIC_SECS);
   await reloaded;
-  await light.screenshot({ path: join(IMAGES, "status-light.png") });
-  await dark.screenshot({ path: join(IMAGES, "status-dark.png") });
-  await phone.screenshot({ path: join(IMAGES, "status-phone.png"), fullPage: true });
+  await take(light, "status-light");
+  await take(dark, "status-dark");
 
-  await drawSpiral(demo);
+  for (const [turn, colour] of ["Indigo", "Rose", "Amber", "Emerald"].entries()) {
+    await demo.getByLabel(colour).click();
+    await drawPetals(demo, (turn * Math.PI) / 16);
+  }
   await waitUntil(
     "both to be seen",
     async () => (await demo.locator("#status-rows tr").count()) === 2,
@@ -80,7 +81,7 @@ async function open(
 }
 
 async function take(page: Page, name: string): Promise<void> {
-  await page.screenshot({ path: join(IMAGES, `${name}.png`), fullPage: true });
+  await page.screenshot({ path: join(IMAGES, `${name}.png`) });
 }
 
 /** A few clients that keep their connections and want different things, now more, now less. */
@@ -123,15 +124,17 @@ function get(url: string, agent: Agent, headers: Record<string, string>): Promis
   });
 }
 
-async function drawSpiral(page: Page): Promise<void> {
+/** A rose with four petals, turned a little. */
+async function drawPetals(page: Page, turn: number): Promise<void> {
   const box = await page.locator("#mirror").boundingBox();
   if (!box) throw new Error("The drawing is not visible");
   const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
-  await page.mouse.move(x, y);
-  await page.mouse.down();
-  for (let angle = 0; angle < 30; angle += 0.2) {
-    const radius = (angle / 30) * 0.42 * box.height;
-    await page.mouse.move(x + 2 * radius * Math.cos(angle), y + radius * Math.sin(angle));
+  const steps = 160;
+  for (let step = 0; step <= steps; step += 1) {
+    const angle = (step / steps) * 2 * Math.PI;
+    const radius = 0.45 * box.height * Math.cos(2 * angle);
+    await page.mouse.move(x + radius * Math.cos(angle + turn), y + radius * Math.sin(angle + turn));
+    if (step === 0) await page.mouse.down();
   }
   await page.mouse.up();
 }

@@ -39,6 +39,11 @@ export function createAcceptor(
   };
 }
 
+/** Whether the client has reset the connection already. A TCP socket has no peer then, and what it sent would pass for a unix client's. */
+export function hasLeft(socket: net.Socket, listener: WorkerListener): boolean {
+  return socket.remoteAddress === undefined && !listener.address.startsWith("unix:");
+}
+
 /** Names both ends; a TLS socket tells those of the connection below it. */
 export function describeConnection(socket: net.Socket, listener: WorkerListener): Connection {
   return {

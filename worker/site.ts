@@ -11,7 +11,7 @@ import type { Configuration, WorkerListener } from "../ipc/messages.ts";
 import type { Board } from "../ipc/stats.ts";
 import { createAppendFile, type AppendFile } from "../log/append-file.ts";
 import type { Logger } from "../log/logger.ts";
-import { createAcceptor, describeConnection, type Acceptor } from "./accept.ts";
+import { createAcceptor, describeConnection, hasLeft, type Acceptor } from "./accept.ts";
 import { createAccessLog } from "./access-log.ts";
 import type { BusClient } from "./bus.ts";
 import type { Counters } from "./counters.ts";
@@ -250,8 +250,10 @@ function connectionHandler(
   router: Router,
   refuse: (vhost: number, key: string, message: string) => void,
 ): (socket: net.Socket) => void {
-  const adopt = (socket: net.Socket): void =>
-    front.adopt(socket, describeConnection(socket, listener));
+  const adopt = (socket: net.Socket): void => {
+    if (hasLeft(socket, listener)) socket.destroy();
+    else front.adopt(socket, describeConnection(socket, listener));
+  };
   if (!listener.secure) return adopt;
   const { configuration, counters, log } = services;
   const plain = { router, counters, serverString: configuration.config.global["server-string"] };

@@ -108,7 +108,8 @@ async function answering(port: number): Promise<void> {
   throw new Error(`Nothing answers on port ${port}`);
 }
 
-function treeOf(pid: number): number[] {
+/** A process and all below it. */
+export function treeOf(pid: number): number[] {
   const parents = new Map<number, number>();
   for (const entry of readdirSync("/proc")) {
     if (!/^\d+$/.test(entry)) continue;
@@ -121,7 +122,7 @@ function treeOf(pid: number): number[] {
 }
 
 /** User and system time, with that of children already waited for (proc(5), fields 14 to 17). */
-function cpuSecsOf(pid: number): number {
+export function cpuSecsOf(pid: number): number {
   const stat = readStat(pid);
   return stat
     ? stat.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0) / CLOCK_TICKS_PER_SEC

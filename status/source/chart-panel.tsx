@@ -5,16 +5,6 @@ import { clockTime } from "./format.ts";
 import type { History } from "./history.ts";
 import { WINDOWS_SECS, type View } from "./view.ts";
 
-/** Rows a cursor key moves; the history has about one row a second. */
-const STEPS: Readonly<Record<string, number>> = {
-  ArrowLeft: -1,
-  ArrowDown: -1,
-  ArrowRight: 1,
-  ArrowUp: 1,
-  PageDown: -10,
-  PageUp: 10,
-};
-
 export function ChartPanel({ view }: { readonly view: View }) {
   const { history, cursor, windowSecs, actions } = view;
   const at = history.times[cursor ?? -1];
@@ -77,28 +67,15 @@ function Panel({ chart, view }: { readonly chart: Chart; readonly view: View }) 
         aria-valuenow={Math.max(0, index)}
         aria-valuetext={describeMoment(spec, history, index)}
         onKeyDown={(event) => {
-          const next = move(event.key, index, history.rows.length);
-          if (next === "none") return;
-          event.preventDefault();
-          view.actions.point(next);
+          if (view.actions.pressKey(event.key)) event.preventDefault();
         }}
-        onBlur={() => view.actions.point(undefined)}
+        onBlur={view.actions.leave}
       />
       {!hasLine && (
         <p class="empty">{history.rows.length < 2 ? "Waiting for numbers" : "Nothing yet"}</p>
       )}
     </figure>
   );
-}
-
-/** Where a key puts the cursor: a row, nowhere, or "none" when it is not a cursor key. */
-function move(key: string, index: number, length: number): number | undefined | "none" {
-  if (key === "Escape") return undefined;
-  if (key === "Home") return 0;
-  if (key === "End") return length - 1;
-  const steps = STEPS[key];
-  if (steps === undefined) return "none";
-  return Math.min(length - 1, Math.max(0, index + steps));
 }
 
 function describeMoment({ series, format }: ChartSpec, history: History, index: number): string {

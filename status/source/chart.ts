@@ -77,7 +77,8 @@ export function createChart(spec: ChartSpec, onCursor: (index: number | undefine
       if (end === undefined) return;
       range = [end - windowSecs, end];
       data = [[...history.times], ...columns(spec, history.rows)];
-      plot?.setData(data);
+      // At once: who points at a row next needs the new scales.
+      plot?.batch(() => plot?.setData(data));
     },
     recolour: () => plot?.redraw(),
     point(index) {

@@ -6,6 +6,7 @@ import { parseUpdate } from "./board.ts";
 import { createChart } from "./chart.ts";
 import { chartSpecs } from "./charts.ts";
 import { keepConnected } from "./connection.ts";
+import { rowAfterKey } from "./cursor-keys.ts";
 import { createHistory } from "./history.ts";
 import { Page } from "./page.tsx";
 import { WINDOWS_SECS, type View } from "./view.ts";
@@ -39,10 +40,14 @@ function startPage(root: HTMLElement): void {
         hasNewRows = true;
         show({ windowSecs });
       },
-      point(index) {
-        chosenTime = history.times[index ?? -1];
-        charts[0]?.point(index);
+      pressKey(key) {
+        if (key === "Escape") point(undefined);
+        const { length } = history.rows;
+        const row = rowAfterKey(key, view.cursor ?? length - 1, length);
+        if (row !== undefined) point(row);
+        return row !== undefined;
       },
+      leave: () => point(undefined),
     },
   };
 
@@ -51,14 +56,19 @@ function startPage(root: HTMLElement): void {
     frame ??= requestAnimationFrame(draw);
   }
 
+  function point(index: number | undefined): void {
+    chosenTime = history.times[index ?? -1];
+    charts[0]?.point(index);
+  }
+
   function draw(): void {
     frame = undefined;
     if (hasNewRows) {
       hasNewRows = false;
       for (const chart of charts) chart.draw(history, view.windowSecs);
       if (chosenTime !== undefined) {
-        const index = history.times.indexOf(chosenTime);
-        charts[0]?.point(index === -1 ? undefined : index);
+        const row = history.times.indexOf(chosenTime);
+        point(row === -1 ? undefined : row);
       }
     }
     render(<Page view={view} />, root);

@@ -20,6 +20,9 @@ export type View = {
   readonly actions: {
     readonly retry: () => void;
     readonly showWindow: (secs: number) => void;
-    readonly point: (index: number | undefined) => void;
+    /** Moves the cursor of the charts; false when the key means nothing to it. */
+    readonly pressKey: (key: string) => boolean;
+    /** Takes the cursor away. */
+    readonly leave: () => void;
   };
 };

@@ -4,6 +4,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite, test, type TestContext } from "node:test";
 import { SHELLS } from "../../bin/completion.ts";
+import { listCommands, listOptions } from "../helpers/command-line.ts";
 import { needs } from "../helpers/programs.ts";
 import { runPortico } from "../helpers/server.ts";
 import { temporaryDirectory } from "../helpers/site.ts";
@@ -22,11 +23,13 @@ async function prepare(t: TestContext, shell: string): Promise<Place> {
   return { directory, script };
 }
 
-/** What `portico --help` lists, which is what there is. */
-async function listCommands(): Promise<string[]> {
-  const { stdout } = await runPortico(["--help"]);
-  const [, commands = ""] = stdout.split("\nCommands:\n");
-  return [...commands.matchAll(/^ {2}(\w+)/gm)].map(([, name = ""]) => name);
+/** The options of a command itself, not the one for the version, which stands before any command. */
+async function longOptions(command: string): Promise<string[]> {
+  const options = await listOptions(command);
+  return options
+    .map(({ long }) => long)
+    .filter((name) => name !== "--version")
+    .toSorted();
 }
 
 /** What bash offers for the last of `words`. */
@@ -71,7 +74,8 @@ suite("portico completion", () => {
     );
     assert.deepEqual(ask("re"), ["reload", "reopen"]);
     assert.deepEqual(ask("--v"), ["--version"]);
-    assert.deepEqual(ask("run", "--"), ["--config", "--help", "--workers"]);
+    for (const command of commands.filter((name) => name !== "help"))
+      assert.deepEqual(ask(command, "--"), await longOptions(command), command);
     assert.deepEqual(ask("status", "-c", "x", "--j"), ["--json"]);
     assert.deepEqual(ask("run", "-c", "si"), ["site two", "sites"]);
     assert.deepEqual(ask("run", "--config", "=", "si"), ["site two", "sites"]);
@@ -90,7 +94,8 @@ suite("portico completion", () => {
     const ask = (line: string): string[] => askFish(fish, place, line);
     assert.deepEqual(ask("portico "), (await listCommands()).toSorted());
     assert.deepEqual(ask("portico re"), ["reload", "reopen"]);
-    assert.deepEqual(ask("portico run --"), ["--config", "--help", "--workers"]);
+    for (const command of ["run", "status", "init"])
+      assert.deepEqual(ask(`portico ${command} --`), await longOptions(command), command);
     assert.deepEqual(ask("portico run -c si"), ["site two/", "sites/"]);
     assert.deepEqual(ask("portico run --workers "), []);
     assert.deepEqual(ask("portico completion "), SHELLS.toSorted());

@@ -169,7 +169,7 @@ test("explainUrl names the protocols of a WebSocket", async (t) => {
   ]);
   assert.match(
     await explain("ws://a.test/any/path"),
-    /the protocol that the client names, one of dumb-increment-protocol, lws-status; a client that names none gets lws-status $/,
+    /the protocol that the client names, one of dumb-increment-protocol, lws-status; a client that names none gets lws-status$/,
   );
   assert.match(await explain("ws://b.test/"), /no WebSocket protocol is enabled here/);
 });

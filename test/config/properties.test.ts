@@ -1,7 +1,7 @@
 // Whatever a file holds, it loads or comes to problems with a place. Any other exception fails.
 
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { globSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import * as fc from "fast-check";
@@ -9,6 +9,7 @@ import { loadConfig } from "../../config/load.ts";
 import { ConfigError, formatProblemWithSource, type Problem } from "../../config/problems.ts";
 import { writeConfig } from "./fixture.ts";
 
+const FIXTURES = join(import.meta.dirname, "../fixtures/config/*/conf");
 const SAMPLE = `# a server
 { "=NAME": "x.example",
   "global": { "uid": "48", "init-ssl": "0", "plugin-dir": ".", "plugin-dir": "./www", "timeout-secs": 5 },
@@ -144,16 +145,17 @@ test("loadConfig answers any bytes with a configuration or with placed problems"
 });
 
 test("loadConfig answers a good file with some bytes changed with a configuration or with placed problems", async (t) => {
-  const directory = writeConfig(t, { conf: "", "www/": "" });
-  const whole = Buffer.from(SAMPLE);
-  writeFileSync(join(directory, "conf"), whole);
+  const directory = writeConfig(t, { conf: SAMPLE, "www/": "" });
   assert.deepEqual(
     new Set((await problemsOf(directory)).map(({ severity }) => severity)),
     new Set(["warning", "notice"]),
   );
+  const wholes = [SAMPLE, ...globSync(FIXTURES).map((path) => readFileSync(path, "utf8"))];
+  assert.ok(wholes.length > 10, "the search for fixtures found too few to prove anything");
   const edits = fc.array(
     fc.record({
-      at: fc.nat({ max: whole.length }),
+      // Of the length, in thousandths.
+      at: fc.nat({ max: 1_000 }),
       cut: fc.nat({ max: 12 }),
       put: fc.oneof(
         fc.constantFrom("", "{", "}", "[", "]", ",", '"', ":", "#", "\n", "null", "-1"),
@@ -163,12 +165,15 @@ test("loadConfig answers a good file with some bytes changed with a configuratio
     { minLength: 1, maxLength: 3 },
   );
   await fc.assert(
-    fc.asyncProperty(edits, async (changes) => {
-      let bytes = whole;
-      for (const { at, cut, put } of changes)
-        bytes = Buffer.concat([bytes.subarray(0, at), Buffer.from(put), bytes.subarray(at + cut)]);
+    fc.asyncProperty(fc.constantFrom(...wholes), edits, async (whole, changes) => {
+      let bytes = Buffer.from(whole);
+      for (const { at, cut, put } of changes) {
+        const start = Math.floor((bytes.length * at) / 1_000);
+        const rest = bytes.subarray(start + cut);
+        bytes = Buffer.concat([bytes.subarray(0, start), Buffer.from(put), rest]);
+      }
       await checkFile(directory, bytes);
     }),
-    { numRuns: 300 },
+    { numRuns: 500 },
   );
 });

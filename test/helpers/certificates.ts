@@ -30,18 +30,14 @@ export function certificateMaker(t: TestContext): ((options: PairOptions) => Pai
   return ({ names, by, isAuthority = false }) => {
     const [cert, key] = [join(directory, "cert"), join(directory, "key")];
     const entries = names.map((name) => `${/^[\d.]+$|:/.test(name) ? "IP" : "DNS"}:${name}`);
-    const signer = by ? ["-CA", place("ca-cert", by.cert), "-CAkey", place("ca-key", by.key)] : [];
-    execFileSync(
-      openssl,
-      [
-        ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"],
-        ...["-subj", `/CN=${names[0] ?? "test"}`, "-days", "2", "-keyout", key, "-out", cert],
-        ...(entries.length > 0 ? ["-addext", `subjectAltName=${entries.join()}`] : []),
-        ...["-addext", `basicConstraints=critical,CA:${isAuthority ? "TRUE" : "FALSE"}`],
-        ...signer,
-      ],
-      { stdio: "ignore" },
-    );
+    const options = [
+      `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2`.split(" "),
+      ["-subj", `/CN=${names[0] ?? "test"}`, "-keyout", key, "-out", cert],
+      entries.length > 0 ? ["-addext", `subjectAltName=${entries.join()}`] : [],
+      ["-addext", `basicConstraints=critical,CA:${isAuthority ? "TRUE" : "FALSE"}`],
+      by ? ["-CA", place("ca-cert", by.cert), "-CAkey", place("ca-key", by.key)] : [],
+    ];
+    execFileSync(openssl, options.flat(), { stdio: "ignore" });
     return { cert: readFileSync(cert, "utf8"), key: readFileSync(key, "utf8") };
   };
 }

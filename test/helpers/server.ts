@@ -88,7 +88,7 @@ export async function startPortico(t: TestContext, options: PorticoOptions): Pro
   for (const [path, content] of Object.entries(options.files ?? {})) write(path, content);
   writeConf(options.conf);
   const workers = options.workers === undefined ? [] : ["--workers", String(options.workers)];
-  const [program = process.execPath, ...args] = [...(options.through ?? []), process.execPath];
+  const [program, ...args] = [...(options.through ?? []), process.execPath];
   const child = spawn(
     program,
     [...args, "--disable-sigusr1", LAUNCHER, "run", "-c", directory, ...workers],

@@ -14,9 +14,7 @@ function conf(port = 0, vhost: Record<string, unknown> = {}): Conf {
   const page = { mountpoint: "/", origin: `file://${STATUS}`, default: "index.html" };
   const protocols = [{ "lws-server-status": { status: "ok" } }];
   return {
-    vhosts: [
-      { name: "localhost", port, mounts: [page], "ws-protocols": protocols, ...vhost },
-    ],
+    vhosts: [{ name: "localhost", port, mounts: [page], "ws-protocols": protocols, ...vhost }],
   };
 }
 
@@ -60,19 +58,27 @@ async function requestsInAll(page: Page): Promise<number> {
 
 /** How many pixels of a chart have the colour of a series. */
 function inkOf(page: Page, chart: string, series: string): Promise<number> {
-  return page.locator(`#${chart}`).evaluate((figure, name) => {
-    const canvas = figure.querySelector("canvas");
-    const pixels = canvas?.getContext("2d")?.getImageData(0, 0, canvas.width, canvas.height).data;
-    const hex = getComputedStyle(figure).getPropertyValue(`--${name}`).trim();
-    const wanted = [1, 3, 5].map((at) => Number.parseInt(hex.slice(at, at + 2), 16));
+  // Reading from a copy leaves the chart's own canvas as fast as it is.
+  return page.evaluate(`(() => {
+    const canvas = document.querySelector("#${chart} canvas");
+    const copy = new OffscreenCanvas(canvas.width, canvas.height);
+    const context = copy.getContext("2d", { willReadFrequently: true });
+    context.drawImage(canvas, 0, 0);
+    const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+    const hex = getComputedStyle(canvas).getPropertyValue("--${series}").trim();
+    const [red, green, blue] = [1, 3, 5].map((at) => Number.parseInt(hex.slice(at, at + 2), 16));
     let count = 0;
-    for (let at = 0; pixels && at < pixels.length; at += 4)
-      if (wanted.every((value, channel) => pixels[at + channel] === value)) count += 1;
+    for (let at = 0; at < data.length; at += 4)
+      if (data[at] === red && data[at + 1] === green && data[at + 2] === blue) count += 1;
     return count;
-  }, series);
+  })()`);
 }
 
-async function get(url: string, times: number, headers: Record<string, string> = {}): Promise<void> {
+async function get(
+  url: string,
+  times: number,
+  headers: Record<string, string> = {},
+): Promise<void> {
   for (let time = 0; time < times; time += 1) await (await fetch(url, { headers })).arrayBuffer();
 }
 
@@ -97,9 +103,11 @@ suite("The status page", () => {
     assert.equal(await inkOf(page, "chart-requests", "status4xx"), 0);
 
     let shown = before;
+    let sent = 0;
     await waitUntil("the charts to have lines", async () => {
       await get(`${portico.url()}/`, 10);
       await get(`${portico.url()}/missing`, 10);
+      sent += 20;
       const now = await requestsInAll(page);
       assert.ok(now >= shown, `the total went back from ${shown} to ${now}`);
       shown = now;
@@ -112,13 +120,12 @@ suite("The status page", () => {
       ];
       return inks.every((ink) => ink > 0);
     });
-    assert.ok(shown >= before + 20);
-    await takeScreenshot(page, "status-traffic");
-
-    const told = (await portico.status()).totals.requests;
-    await waitUntil("the page to say what the server says", async () => {
-      return (await requestsInAll(page)) >= told;
+    await waitUntil("all of them to be counted", async () => {
+      return (await requestsInAll(page)) >= before + sent;
     });
+    await takeScreenshot(page, "status-traffic");
+    const { requests } = (await portico.status()).totals;
+    assert.ok((await requestsInAll(page)) <= requests, "the page says more than the server");
     assert.equal(await page.locator("#workers tbody tr").count(), 2);
     await page.locator("#vhosts td", { hasText: `http://localhost:${portico.port()}` }).waitFor();
     assert.equal(await page.locator("#listeners .badge.open").count(), 2);
@@ -171,20 +178,31 @@ suite("The status page", () => {
     assert.deepEqual(complaints, []);
   });
 
-  test("reconnects at once when told to", async (t) => {
-    const started = await start(t);
+  test("says what it needs where the protocol is missing, and tries at once when told to", async (t) => {
+    const started = await start(t, { conf: conf(0, { "ws-protocols": [] }) });
     if (!started) return;
     const { portico, browser } = started;
-    const { page } = await visit(browser, portico.url());
-    await page.routeWebSocket(/./, (socket) => socket.close());
-    await page.reload();
-    const hint = page.locator(".notice", { hasText: "lws-server-status" });
-    await hint.waitFor();
-    await page.locator("#state", { hasText: /^reconnecting in [5-9] s$/ }).waitFor();
-    const attempted = page.waitForEvent("console", { predicate: () => true, timeout: 1 }).catch(() => undefined);
-    await attempted;
+    const page = await browser.newPage();
+    await page.goto(portico.url());
+    await page.locator(".notice", { hasText: '"ws-protocols"' }).waitFor();
+    const state = page.locator("#state");
+    await state.filter({ hasText: /^reconnecting in [5-9] s$/ }).waitFor();
+    const waited = await page.evaluate(`new Promise((resolve) => {
+      const state = document.getElementById("state");
+      let seconds = 0;
+      const observer = new MutationObserver(() => {
+        if (state.textContent === "connecting") resolve(seconds);
+        else seconds += 1;
+      });
+      observer.observe(state, { characterData: true, childList: true, subtree: true });
+      document.querySelector(".link button").click();
+    })`);
+    assert.ok(Number(waited) < 3, `it still counted ${String(waited)} seconds`);
+    portico.writeConf(conf());
+    assert.equal((await portico.control("reload")).ok, true);
     await page.getByRole("button", { name: "Now" }).click();
-    await page.locator("#state", { hasText: /^reconnecting in 1\d s$/ }).waitFor();
+    await live(page);
+    assert.equal(await page.locator(".notice").count(), 0);
   });
 
   test("keeps to its own server, and to its policy", async (t) => {
@@ -196,8 +214,8 @@ suite("The status page", () => {
     for (const url of asked) assert.equal(new URL(url).origin, portico.url());
     assert.deepEqual(complaints, []);
 
-    const blocked = await page.evaluate(async () => {
-      const found: string[] = [];
+    const blocked: string[] = await page.evaluate(`(async () => {
+      const found = [];
       document.addEventListener("securitypolicyviolation", (event) =>
         found.push(event.effectiveDirective),
       );
@@ -210,12 +228,12 @@ suite("The status page", () => {
       try {
         document.body.innerHTML = "<b>markup</b>";
       } catch (error) {
-        found.push(String(error).split(":")[0] ?? "");
+        found.push(error.name);
       }
       // The last of these events has come when two frames are over.
       await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
-      return found.toSorted();
-    });
+      return found;
+    })()`);
     for (const directive of ["style-src-elem", "img-src", "connect-src", "TypeError"])
       assert.ok(blocked.includes(directive), `${directive} is not among ${blocked.join(", ")}`);
   });
@@ -224,7 +242,7 @@ suite("The status page", () => {
     const page = { mountpoint: "/", origin: `file://${STATUS}`, default: "index.html" };
     const hostile = { mountpoint: `/${HOSTILE}`, origin: "file:///usr", default: HOSTILE };
     const started = await start(t, {
-      conf: conf(0, { name: "<style>*{display:none}", mounts: [page, hostile] }),
+      conf: conf(0, { name: "<style>body{display:none}", mounts: [page, hostile] }),
     });
     if (!started) return;
     const { portico, browser } = started;
@@ -233,7 +251,7 @@ suite("The status page", () => {
       Referer: HOSTILE,
     });
     const { page: shown, complaints } = await visit(browser, portico.url());
-    await shown.locator("#vhosts td", { hasText: "http://<style>*{display:none}:" }).waitFor();
+    await shown.locator("#vhosts td", { hasText: "http://<style>body{display:none}:" }).waitFor();
     await shown.locator("#mounts td", { hasText: `/${HOSTILE}` }).waitFor();
     assert.equal(await shown.locator('[onerror], [src="x"], main style').count(), 0);
     assert.deepEqual(complaints, []);
@@ -251,9 +269,9 @@ suite("The status page", () => {
     await page.keyboard.press("Home");
     const moment = page.locator("#moment", { hasText: /^at \d\d:\d\d:\d\d$/ });
     await moment.waitFor();
-    const first = await moment.textContent();
+    assert.equal(await chart.getAttribute("aria-valuenow"), "0");
     await page.keyboard.press("ArrowRight");
-    await waitUntil("the next moment", async () => (await moment.textContent()) !== first);
+    await waitUntil("the next", async () => (await chart.getAttribute("aria-valuenow")) === "1");
     assert.match((await chart.getAttribute("aria-valuetext")) ?? "", /: HTTP \d+, WebSocket \d+$/);
     // It stays where it was put while new numbers come.
     const second = await moment.textContent();
@@ -268,13 +286,13 @@ suite("The status page", () => {
     assert.equal(await page.getByLabel("5 min").isChecked(), true);
 
     const ground = (): Promise<string> =>
-      page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+      page.evaluate("getComputedStyle(document.body).backgroundColor");
     const light = await ground();
     await page.emulateMedia({ colorScheme: "dark" });
     assert.notEqual(await ground(), light);
     await page.setViewportSize({ width: 390, height: 844 });
     await waitUntil("the page to fit", () =>
-      page.evaluate(() => document.documentElement.scrollWidth <= 390),
+      page.evaluate<boolean>("document.documentElement.scrollWidth <= 390"),
     );
     await takeScreenshot(page, "status-phone-dark");
     assert.deepEqual(complaints, []);

@@ -203,7 +203,7 @@ suite("startProtocols", () => {
     );
     const { hosts, refusals } = await startOn(vhost, plain, sized);
     assert.deepEqual(refusals, {
-      a: 'No plugin serves protocol "plan", known are plain, sized',
+      a: 'No plugin serves protocol "plan", known are plain, sized; did you mean "plain"?',
       b: 'Protocol "plain" is enabled twice on this vhost',
     });
     assert.deepEqual([...hosts.keys()], ["plain"]);
