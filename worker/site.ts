@@ -268,5 +268,8 @@ function connectionHandler(
     onText: (socket) => refusePlainText(socket, describeConnection(socket, listener), plain),
     refuse,
   });
-  return (socket) => tls?.adopt(socket);
+  return (socket) => {
+    if (hasLeft(socket, listener)) socket.destroy();
+    else tls?.adopt(socket);
+  };
 }

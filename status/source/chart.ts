@@ -133,7 +133,7 @@ function describe(
         size: X_AXIS_HEIGHT_PX,
         gap: X_LABEL_GAP_PX,
         space: X_LABEL_SPACE_PX,
-        values: (_self, splits) => splits.map(clockTime),
+        values: (self, splits) => (self.data[0].length === 0 ? [] : splits.map(clockTime)),
       },
       {
         ...axis,

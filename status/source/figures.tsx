@@ -37,20 +37,20 @@ function figures(update: Update | undefined, row: Row | undefined): Figure[] {
     {
       name: "Requests per second",
       now: rate(row?.requests),
-      inAll: `${whole(totals?.requests)} in all`,
+      inAll: known(`${whole(totals?.requests)} in all`),
     },
-    { name: "Time to answer, p99", now: micros(row?.p99), inAll: `p50 ${micros(row?.p50)}` },
+    { name: "Time to answer, p99", now: micros(row?.p99), inAll: known(`p50 ${micros(row?.p50)}`) },
     { name: "Sent", now: byteRate(row?.tx), inAll: known(`${bytes(totals?.tx)} in all`) },
     { name: "Received", now: byteRate(row?.rx), inAll: known(`${bytes(totals?.rx)} in all`) },
     {
       name: "HTTP connections",
       now: whole(row?.http),
-      inAll: `${whole(totals?.connections)} accepted`,
+      inAll: known(`${whole(totals?.connections)} accepted`),
     },
     {
       name: "WebSockets",
       now: whole(row?.webSockets),
-      inAll: `${whole(totals?.upgrades)} opened`,
+      inAll: known(`${whole(totals?.upgrades)} opened`),
     },
     {
       name: "Requests in flight",

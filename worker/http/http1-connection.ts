@@ -19,6 +19,9 @@ import { EMPTY_HEAD, readHead } from "./request-head.ts";
 import { renderRefusal } from "./refusal.ts";
 import { createUpgradeRequest, type UpgradeRequest } from "./upgrade-request.ts";
 
+/** A body that comes slower than this on average, beyond the first progressMs, only holds a place (mod_reqtimeout's rate). */
+const MIN_BODY_BYTES_PER_SEC = 500;
+
 /** What the connections of one front share. */
 export type Http1Context = {
   readonly router: Router;
@@ -52,6 +55,9 @@ export class Http1Connection {
   #hadRequest = false;
   #countedRead = 0;
   #countedWritten = 0;
+  /** How long the body in progress was waited for, ms, and what the socket had read before it. */
+  #bodyWaitMs = 0;
+  #bodyStart = 0;
 
   constructor(context: Http1Context, socket: Socket, connection: Connection) {
     this.#context = context;
@@ -140,6 +146,8 @@ export class Http1Connection {
       // What cannot be read is the body of the request in progress. An answer that is on its way stands.
       if (!this.#exchange.isAnswered) this.#exchange.reject(refusal);
     } else if (this.#exchange) {
+      // The rest of that head may well be there: it is we who do not read on.
+      if (refusal.status === 408 && this.#pipeline.length > 0) return;
       this.#fault = refusal;
       this.#hold();
     } else if (refusal.status === 408 && this.#socket.bytesRead === this.#countedRead) {
@@ -150,7 +158,10 @@ export class Http1Connection {
 
   /** Nothing has moved on the socket for progressMs. */
   onStall(): void {
-    if (this.#state === "busy" && this.#exchange?.awaitsClient) this.#exchange.cutStalled();
+    if (this.#state !== "busy") return;
+    if (this.#exchange?.awaitsClient) this.#exchange.cutStalled();
+    // The timer rings once, and the client may be the next to be waited for without a byte having moved.
+    else this.#socket.setTimeout(this.#context.clocks.progressMs);
   }
 
   /** Looks at the clocks. */
@@ -159,12 +170,23 @@ export class Http1Connection {
     const waited = now - this.#since;
     if (this.#state === "lingering") {
       if (waited > clocks.lingerMs) this.#socket.destroy();
-    } else if (this.#state === "busy") this.#countBytes();
-    else if (this.#state === "waiting" && this.#hadRequest) {
+    } else if (this.#state === "busy") {
+      this.#countBytes();
+      this.#watchBody();
+    } else if (this.#state === "waiting" && this.#hadRequest) {
       // Node's clock runs for a head that has begun. Empty lines begin none: this bounds them.
       const keepMs = this.#vhost.config.keepalive_timeout * 1000;
       if (waited > (this.isIdle ? keepMs : keepMs + clocks.headerMs)) this.#socket.destroy();
     }
+  }
+
+  /** A byte now and then is progress for the socket, but no upload. */
+  #watchBody(): void {
+    if (!this.#exchange?.awaitsBody) return;
+    const { progressMs, sweepMs } = this.#context.clocks;
+    this.#bodyWaitMs += sweepMs;
+    const earnedMs = ((this.#socket.bytesRead - this.#bodyStart) / MIN_BODY_BYTES_PER_SEC) * 1000;
+    if (this.#bodyWaitMs > progressMs + earnedMs) this.#exchange.cutStalled();
   }
 
   /** Cuts the connection, whatever it is doing. */
@@ -182,6 +204,8 @@ export class Http1Connection {
     const { counters, log, serverString, isDraining } = this.#context;
     this.#enter("busy");
     counters.activeRequests += 1;
+    this.#bodyWaitMs = 0;
+    this.#bodyStart = this.#socket.bytesRead;
     const checked = readHead(request);
     const refusal = checked instanceof HttpError ? checked : undefined;
     const head =

@@ -75,11 +75,13 @@ export class Http1Exchange extends Http1Request implements Exchange {
 
   fail(error: unknown): void {
     const refusal = toRefusal(error);
-    if (refusal.status >= 500 && !isOverload(refusal.status))
-      this.#parts.log.error(
-        { err: refusal.cause ?? refusal, target: this.target },
-        "A request failed",
-      );
+    if (refusal.status >= 500 && !isExplained(refusal.status)) {
+      const { log } = this.#parts;
+      const details = { err: refusal.cause ?? refusal, target: this.target };
+      // Clients leave all the time, and what fails because of that is no fault of ours.
+      if (this.#isGone() || this.#mark === "rejected") log.debug(details, "A request failed");
+      else log.error(details, "A request failed");
+    }
     // Whoever fails after the last word has not spoilt the answer.
     if (this.isAnswered) return;
     if (this.#state !== "open") return this.abort(refusal.message);
@@ -162,11 +164,15 @@ export class Http1Exchange extends Http1Request implements Exchange {
     return hasBody(status) && method !== "HEAD";
   }
 
-  /** An answer before the end of the request is the last one: what follows on the wire is of no known length to us. */
+  /**
+   * An answer before the end of the request is the last one: what follows on the wire is of no known length to us.
+   * So is one that ignores an upgrade: behind such a request Node's parser loses what came in the same read.
+   */
   #mustClose(): boolean {
     const { request, response, head, mustClose } = this.#parts;
     const isEarly = head.bodyBytes !== 0 && !request.complete;
-    return isEarly || !response.shouldKeepAlive || mustClose();
+    const isOffer = request.headers.upgrade !== undefined;
+    return isEarly || isOffer || !response.shouldKeepAlive || mustClose();
   }
 
   #end(complete: boolean): void {
@@ -202,9 +208,9 @@ function toRefusal(error: unknown): HttpError {
     : new HttpError(500, "Internal error", { cause: error });
 }
 
-/** Answers of a busy server are no faults. */
-function isOverload(status: number): boolean {
-  return status === 501 || status === 503 || status === 505;
+/** Answers of a busy server are no faults; those for a program behind this server are logged where it failed. */
+function isExplained(status: number): boolean {
+  return status > 500 && status <= 505;
 }
 
 function announcedLength(headers: readonly HeaderPair[]): number | undefined {

@@ -65,7 +65,7 @@ export function createHttp1Front(options: Http1FrontOptions): Http1Front {
     requireHostHeader: false,
     maxHeaderSize: MAX_HEAD_BYTES,
     headersTimeout: clocks.headerMs,
-    // An upload may take as long as it makes progress.
+    // An upload may take as long as it makes progress, which the connections watch.
     requestTimeout: 0,
     connectionsCheckingInterval: clocks.sweepMs,
     // Idle time is counted per vhost, by the connections themselves.

@@ -6,6 +6,7 @@ import { open, unlink, type FileHandle } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
+import { finished } from "node:stream/promises";
 import { HttpError, type Exchange } from "../../http/exchange.ts";
 import type { CgiLimits } from "./limits.ts";
 
@@ -15,6 +16,11 @@ export interface Input extends AsyncDisposable {
   /** Starts a stream of exactly so many bytes; once, and only if there are any. A client that waits for 100-continue gets it now. */
   open(): Readable;
 }
+
+/** Pieces that are held apart. A client may send one byte per chunk, and each piece costs some 200 bytes beside its own. */
+const MAX_PIECES = 256;
+/** Written to a file at once: a write costs the same for one byte. */
+const WRITE_BYTES = 64 * 1024;
 
 type Limits = Pick<CgiLimits, "spoolMemoryBytes" | "spoolBytes" | "spoolTotalBytes">;
 
@@ -36,10 +42,13 @@ export function createInputTaker(limits: Limits): (exchange: Exchange) => Promis
 class Spool {
   readonly #limits: Limits;
   readonly #disk: { bytes: number };
-  readonly #chunks: Buffer[] = [];
+  #pieces: Buffer[] = [];
+  #heldBytes = 0;
   #bytes = 0;
   #fileBytes = 0;
   #file: FileHandle | undefined;
+  /** Settles when what was last full is in the file. */
+  #spilled: Promise<void> | undefined;
   #stream: Readable | undefined;
 
   constructor(limits: Limits, disk: { bytes: number }) {
@@ -49,9 +58,8 @@ class Spool {
 
   async take(body: Readable): Promise<Input> {
     try {
-      // A body destroyed by the loop would take the connection with it, and the refusal could not be sent.
-      for await (const chunk of body.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>)
-        await this.#add(chunk);
+      await this.#collect(body);
+      if (this.#file) await this.#write(this.#file);
     } catch (error) {
       await this.#close();
       throw body.destroyed
@@ -68,31 +76,63 @@ class Spool {
     };
   }
 
-  async #add(chunk: Buffer): Promise<void> {
-    this.#bytes += chunk.length;
-    if (this.#bytes > this.#limits.spoolBytes)
-      throw new HttpError(413, `Body of unknown length over ${this.#limits.spoolBytes} bytes`);
-    this.#chunks.push(chunk);
-    if (this.#file === undefined && this.#bytes <= this.#limits.spoolMemoryBytes) return;
-    this.#file ??= await openNameless();
-    for (const piece of this.#chunks.splice(0)) await this.#write(this.#file, piece);
+  /** Listens and does not iterate: the turn of an iteration is a price that the client sets, by the size of its chunks. */
+  async #collect(body: Readable): Promise<void> {
+    const { promise: failure, reject } = Promise.withResolvers<never>();
+    const take = (chunk: Buffer): void => {
+      this.#hold(chunk);
+      if (!this.#isFull()) return;
+      body.pause();
+      this.#spilled = this.#spill();
+      this.#spilled.then(() => body.resume(), reject);
+    };
+    body.on("data", take);
+    try {
+      await Promise.race([finished(body, { writable: false }), failure]);
+    } finally {
+      // Not destroyed: that would take the connection with it, and a refusal could not be sent.
+      body.off("data", take).pause();
+    }
   }
 
-  async #write(file: FileHandle, piece: Buffer): Promise<void> {
-    if (this.#disk.bytes + piece.length > this.#limits.spoolTotalBytes)
+  #hold(chunk: Buffer): void {
+    this.#bytes += chunk.length;
+    this.#heldBytes += chunk.length;
+    this.#pieces.push(chunk);
+    if (this.#pieces.length === MAX_PIECES) this.#pieces = [Buffer.concat(this.#pieces)];
+  }
+
+  #isFull(): boolean {
+    if (this.#bytes > this.#limits.spoolBytes) return true;
+    return this.#file ? this.#heldBytes >= WRITE_BYTES : this.#bytes > this.#limits.spoolMemoryBytes;
+  }
+
+  async #spill(): Promise<void> {
+    if (this.#bytes > this.#limits.spoolBytes)
+      throw new HttpError(413, `Body of unknown length over ${this.#limits.spoolBytes} bytes`);
+    await this.#write((this.#file ??= await openNameless()));
+  }
+
+  async #write(file: FileHandle): Promise<void> {
+    const bytes = Buffer.concat(this.#pieces);
+    if (this.#disk.bytes + bytes.length > this.#limits.spoolTotalBytes)
       throw new HttpError(503, "No room for another body of unknown length");
-    this.#disk.bytes += piece.length;
-    this.#fileBytes += piece.length;
-    await file.writeFile(piece);
+    this.#pieces = [];
+    this.#heldBytes = 0;
+    this.#disk.bytes += bytes.length;
+    this.#fileBytes += bytes.length;
+    await file.writeFile(bytes);
   }
 
   #open(): Readable {
     return this.#file
       ? this.#file.createReadStream({ start: 0, autoClose: false })
-      : Readable.from(this.#chunks, { objectMode: false });
+      : Readable.from(this.#pieces, { objectMode: false });
   }
 
   async #close(): Promise<void> {
+    // A file that is about to be opened must be there to be closed.
+    await this.#spilled?.catch(() => {});
     this.#disk.bytes -= this.#fileBytes;
     this.#fileBytes = 0;
     await this.#file?.close();

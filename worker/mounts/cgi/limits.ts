@@ -20,6 +20,7 @@ export type CgiLimits = {
   readonly exitGraceMs: number;
   /** What one request may log of its program's stderr. */
   readonly stderrBytes: number;
+  readonly stderrLines: number;
   readonly stderrLineBytes: number;
 };
 
@@ -34,5 +35,6 @@ export const cgiLimits: CgiLimits = {
   killGraceMs: 1_000,
   exitGraceMs: 250,
   stderrBytes: 64 * 1024,
+  stderrLines: 500,
   stderrLineBytes: 4 * 1024,
 };

@@ -3,27 +3,30 @@
 import type { Readable } from "node:stream";
 import type { CgiLimits } from "./limits.ts";
 
-/** Tells each line, safe for a terminal; falls silent, saying so, after `stderrBytes`. */
+/** Tells each line, safe for a terminal; falls silent, saying so, after `stderrBytes` or `stderrLines`. */
 export function logStderr(
   stderr: Readable,
-  limits: Pick<CgiLimits, "stderrBytes" | "stderrLineBytes">,
+  limits: Pick<CgiLimits, "stderrBytes" | "stderrLines" | "stderrLineBytes">,
   tell: (line: string) => void,
 ): void {
   let line = Buffer.alloc(0);
   let leftBytes = limits.stderrBytes;
+  // A line costs the log more than its bytes: short ones would multiply what a program says.
+  let leftLines = limits.stderrLines;
 
   stderr.on("data", (chunk: Buffer) => {
-    if (leftBytes <= 0) return;
+    if (leftBytes <= 0 || leftLines === 0) return;
     line = Buffer.concat([line, chunk.subarray(0, leftBytes)]);
     leftBytes -= chunk.length;
-    for (let end = nextEnd(line); end !== -1; end = nextEnd(line)) {
+    for (let end = nextEnd(line); end !== -1 && leftLines > 0; end = nextEnd(line)) {
       flush(line.subarray(0, end));
       line = line.subarray(line[end] === LF ? end + 1 : end);
     }
-    if (leftBytes > 0) return;
+    if (leftBytes > 0 && leftLines > 0) return;
     flush(line);
     line = Buffer.alloc(0);
-    tell(`[no more than ${limits.stderrBytes} bytes of stderr are logged for one request]`);
+    const limit = leftBytes > 0 ? `${limits.stderrLines} lines` : `${limits.stderrBytes} bytes`;
+    tell(`[no more than ${limit} of stderr are logged for one request]`);
   });
   stderr.on("end", () => flush(line));
   stderr.on("error", () => flush(line));
@@ -36,7 +39,9 @@ export function logStderr(
 
   function flush(bytes: Buffer): void {
     const text = printable(bytes.toString("utf8").trimEnd());
-    if (text !== "") tell(text);
+    if (text === "" || leftLines === 0) return;
+    leftLines -= 1;
+    tell(text);
   }
 }
 
