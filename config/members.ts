@@ -37,25 +37,39 @@ export type Place = Pick<Found, "node" | "path" | "document">;
 export function siftMembers(kind: Kind, object: ObjectNode, place: Place, report: Report): Found[] {
   const { document } = place;
   const found: Found[] = [];
-  const spelled = new Map<string, Member>();
   for (const member of object.members) {
-    const key = kind.aliases[member.key] ?? member.key;
+    const key = officialName(kind, member);
+    if (member.value.kind === "scalar" && member.value.value === null && isKnown(kind, key))
+      continue;
     const path = childPath(place.path, member.key);
+    const isUsed = isShapeKey(kind, key) || Object.hasOwn(kind.others, key);
+    if (isUsed) found.push({ key, node: member.value, path, document });
+    if (isUsed && key === member.key) continue;
     const say: Say = (severity, message, code) => {
       const problem = problemAt(document, severity, member.offset, path, message);
       report(code === undefined ? problem : { ...problem, code });
     };
-    if (member.value.kind === "scalar" && member.value.value === null && isKnown(kind, key))
-      continue;
-    if (isShapeKey(kind, key) || Object.hasOwn(kind.others, key)) {
-      const earlier = spelled.get(key);
-      if (earlier && earlier.key !== member.key)
-        say("error", `The same key as "${earlier.key}" at ${placeName(document, earlier)}`);
-      spelled.set(key, member);
-      found.push({ key, node: member.value, path, document });
-    } else sayWhatItIs(kind, member, say);
+    if (isUsed) checkSpelling(kind, object, member, document, say);
+    else sayWhatItIs(kind, member, say);
   }
   return found;
+}
+
+function officialName({ aliases }: Kind, { key }: Member): string {
+  return (Object.hasOwn(aliases, key) ? aliases[key] : undefined) ?? key;
+}
+
+/** A key in its second spelling must not stand beside the first one. */
+function checkSpelling(
+  kind: Kind,
+  object: ObjectNode,
+  member: Member,
+  document: ConfigDocument,
+  say: Say,
+): void {
+  const key = officialName(kind, member);
+  const other = object.members.find((one) => one.key === key);
+  if (other) say("error", `The same key as "${key}" at ${placeName(document, other)}`);
 }
 
 /** Decodes what was found by the shape of its kind. Of several values of one key the last holds, but for repeatable keys. */
@@ -65,21 +79,17 @@ export function decodeMembers<S extends ObjectShape>(
   place: Place,
   report: Report,
 ): Infer<S> | undefined {
-  const sources = new Map<string, Found[]>();
+  const raw: Record<string, unknown> = {};
   for (const one of found) {
-    if (!isShapeKey(kind, one.key)) continue;
-    const isList = repeatableKeys.has(one.key);
-    const earlier = isList ? (sources.get(one.key) ?? []) : [];
-    sources.set(one.key, [...earlier, ...(isList ? spread(one) : [one])]);
+    const { key } = one;
+    if (!isShapeKey(kind, key)) continue;
+    const valueOf = kind.paths.includes(key) ? absolute : plain;
+    if (!repeatableKeys.has(key)) raw[key] = valueOf(one);
+    else raw[key] = [...((raw[key] as unknown[]) ?? []), ...spread(one).map(valueOf)];
   }
-  const raw = [...sources].map(([key, values]): [string, unknown] => {
-    const plain = values.map((one) =>
-      kind.paths.includes(key) ? absolute(one) : plainValue(one.node),
-    );
-    return [key, repeatableKeys.has(key) ? plain : plain[0]];
-  });
-  const result = decode(kind.shape, Object.fromEntries(raw));
+  const result = decode(kind.shape, raw);
   if (result.ok) return result.value;
+  const sources = sourcesOf(kind, found);
   for (const issue of result.issues) {
     const [key = "", ...rest] = issue.path;
     const values = sources.get(String(key));
@@ -104,6 +114,18 @@ export function decodeMembers<S extends ObjectShape>(
     report(problemAt(source.document, "error", offset, path, issue.message));
   }
   return undefined;
+}
+
+/** Where each value of the shape was found, several for a repeatable key. */
+function sourcesOf(kind: Kind, found: readonly Found[]): ReadonlyMap<string, readonly Found[]> {
+  const sources = new Map<string, Found[]>();
+  for (const one of found) {
+    if (!isShapeKey(kind, one.key)) continue;
+    const isList = repeatableKeys.has(one.key);
+    const earlier = isList ? (sources.get(one.key) ?? []) : [];
+    sources.set(one.key, [...earlier, ...(isList ? spread(one) : [one])]);
+  }
+  return sources;
 }
 
 /** True for a key that this kind of object can hold, working or not. */
@@ -148,6 +170,10 @@ export function spread(found: Found): Found[] {
     node,
     path: childPath(found.path, index),
   }));
+}
+
+function plain({ node }: Found): unknown {
+  return plainValue(node);
 }
 
 /** A path of the file as an absolute one; what is no path is left for the shape to refuse. */

@@ -92,6 +92,9 @@ function checkAddress(vhost: VhostKeys, say: Say): void {
   }
 }
 
+/** "", "." or "..". */
+const ODD_SEGMENT = /\/\.{0,2}(?:\/|$)/;
+
 function checkMounts(vhost: VhostDraft, placeName: (path: string) => string, say: Say): void {
   const seen = new Map<string, string>();
   for (const mount of vhost.mounts) {
@@ -106,12 +109,7 @@ function checkMounts(vhost: VhostDraft, placeName: (path: string) => string, say
         `This mount can never match: ${shown(mount.mountpoint)} belongs to the mount at ${placeName(earlier)}`,
       );
     else seen.set(key, path);
-    if (
-      mount.mountpoint !== "/" &&
-      mount.mountpoint
-        .split("/")
-        .some((segment, index) => index > 0 && ["", ".", ".."].includes(segment))
-    )
+    if (mount.mountpoint !== "/" && ODD_SEGMENT.test(mount.mountpoint))
       say(
         path,
         "warning",

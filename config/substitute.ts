@@ -51,25 +51,27 @@ export function substitute(
     definitions.set(name, { value: text, place });
   }
 
+  /** What holds no name stays the node it is: most of a file does. */
   function replace(node: Node, path: string): Node {
-    if (node.kind === "array")
-      return {
-        ...node,
-        items: node.items.map((item, index) => replace(item, childPath(path, index))),
-      };
+    if (node.kind === "array") {
+      const items = node.items.map((item, index) => replace(item, childPath(path, index)));
+      return items.every((item, index) => item === node.items[index]) ? node : { ...node, items };
+    }
     if (node.kind === "object") {
       const members = node.members.map((member) =>
         replaceMember(member, childPath(path, member.key)),
       );
-      return { ...node, members };
+      const isSame = members.every((member, index) => member === node.members[index]);
+      return isSame ? node : { ...node, members };
     }
     return typeof node.value === "string" && /\$\{|_lws_ddir_/.test(node.value)
       ? replaceText(node, node.value, path)
       : node;
   }
 
-  function replaceMember({ key, offset, value }: Member, path: string): Member {
-    return { key, offset, value: replace(value, path) };
+  function replaceMember(member: Member, path: string): Member {
+    const value = replace(member.value, path);
+    return value === member.value ? member : { ...member, value };
   }
 
   function replaceText(node: ScalarNode, text: string, path: string): ScalarNode {

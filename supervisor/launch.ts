@@ -5,6 +5,7 @@ import type { LoadedConfig } from "../config/load.ts";
 import { ConfigError, formatProblem, sortProblems, type Problem } from "../config/problems.ts";
 import type { WorkerUser } from "../ipc/messages.ts";
 import type { Logger } from "../log/logger.ts";
+import { releaseMemory } from "../posix/memory.ts";
 import { Generation, GenerationError, type GenerationHost } from "./generation.ts";
 import { BindError, type Listeners, type ListenerSet } from "./listeners.ts";
 import { createLogFiles } from "./log-files.ts";
@@ -52,6 +53,7 @@ export async function launchGeneration(
     options.onCreated(generation);
     await generation.start();
     await generation.open();
+    void releaseMemory();
     return generation;
   } catch (error) {
     generation.stop(0);

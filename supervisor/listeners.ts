@@ -35,6 +35,8 @@ export class BindError extends Error {
 type Entry = {
   readonly socket: net.BoundSocket;
   readonly fd: number;
+  /** Undefined for a Unix socket. */
+  readonly host: string | undefined;
   readonly port: number;
   users: number;
 };
@@ -50,9 +52,15 @@ export class Listeners {
   ): Promise<ListenerSet> {
     const { plans, missing, lacksIpv6 } = resolveAddresses(wanted);
     const fresh = new Map<string, Entry>();
+    const shared = new Map<string, Entry>();
     const failures: string[] = [];
     for (const plan of plans) {
       if (this.#entries.has(plan.key) || fresh.has(plan.key)) continue;
+      const same = this.#boundTo(plan);
+      if (same) {
+        shared.set(plan.key, same);
+        continue;
+      }
       try {
         for (const [key, entry] of await bind(plan, plans, user)) fresh.set(key, entry);
       } catch (error) {
@@ -64,7 +72,7 @@ export class Listeners {
       for (const entry of fresh.values()) entry.socket.close();
       throw new BindError(failures.join("\n"));
     }
-    for (const [key, entry] of fresh) this.#entries.set(key, entry);
+    for (const [key, entry] of [...fresh, ...shared]) this.#entries.set(key, entry);
     const listeners = plans.map((plan) => this.#use(plan));
     return { listeners, missing, lacksIpv6 };
   }
@@ -75,12 +83,12 @@ export class Listeners {
       const entry = this.#entries.get(key);
       if (!entry) continue;
       entry.users -= 1;
-      if (entry.users === 0) this.#close(key, entry);
+      if (entry.users === 0) this.#close(entry);
     }
   }
 
   closeAll(): void {
-    for (const [key, entry] of this.#entries) this.#close(key, entry);
+    for (const entry of new Set(this.#entries.values())) this.#close(entry);
   }
 
   #use(plan: AddressPlan): Listener {
@@ -92,8 +100,17 @@ export class Listeners {
     return { ...plan, bound, port: entry.port, fd: entry.fd };
   }
 
-  #close(key: string, entry: Entry): void {
-    this.#entries.delete(key);
+  /** The port that port 0 became may be asked for by its number now: that is the same socket. */
+  #boundTo({ address }: AddressPlan): Entry | undefined {
+    if (address.kind !== "tcp") return undefined;
+    return [...this.#entries.values()].find(
+      ({ host, port }) => host === address.host && port === address.port,
+    );
+  }
+
+  #close(entry: Entry): void {
+    for (const [key, candidate] of this.#entries)
+      if (candidate === entry) this.#entries.delete(key);
     entry.socket.close();
   }
 }
@@ -108,7 +125,7 @@ async function bind(
   if (address.kind === "unix") return [[key, await bindUnix(address, user)]];
   const sibling = plans.find((other) => isFreePortSibling(plan, other));
   if (sibling) return bindFreePort(key, sibling.key);
-  return [[key, toEntry(bindTcp(address.host, address.port))]];
+  return [[key, toEntry(bindTcp(address.host, address.port), address.host)]];
 }
 
 function isFreePortSibling(v4: AddressPlan, v6: AddressPlan): boolean {
@@ -124,8 +141,8 @@ function bindFreePort(v4Key: string, v6Key: string): [key: string, entry: Entry]
     try {
       const second = bindTcp("::", first.address().port ?? 0);
       return [
-        [v4Key, toEntry(first)],
-        [v6Key, toEntry(second)],
+        [v4Key, toEntry(first, "0.0.0.0")],
+        [v6Key, toEntry(second, "::")],
       ];
     } catch (error) {
       first.close();
@@ -142,8 +159,8 @@ function bindTcp(host: string, port: number): net.BoundSocket {
   }
 }
 
-function toEntry(socket: net.BoundSocket): Entry {
-  return { socket, fd: socket.fd(), port: socket.address().port ?? 0, users: 0 };
+function toEntry(socket: net.BoundSocket, host: string): Entry {
+  return { socket, host, fd: socket.fd(), port: socket.address().port ?? 0, users: 0 };
 }
 
 async function bindUnix(
@@ -162,7 +179,7 @@ async function bindUnix(
       if (owner && process.getuid?.() === 0) chownSync(path, owner.uid, owner.gid);
       chmodSync(path, SOCKET_MODE);
     }
-    return { socket, fd: socket.fd(), port: 0, users: 0 };
+    return { socket, host: undefined, fd: socket.fd(), port: 0, users: 0 };
   } catch (cause) {
     throw new BindError(`Cannot bind "unix:${path}": ${errorCode(cause)}`, { cause });
   }

@@ -11,7 +11,7 @@ import { startPortico, waitUntil, type Portico } from "./helpers/server.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const DEMO = join(ROOT, "examples/demo");
-const IMAGES = process.env["PORTICO_IMAGES"] ?? join(ROOT, "docs/images");
+const IMAGES = join(ROOT, "docs/images");
 /** As much as the charts show at first. */
 const TRAFFIC_SECS = 120;
 /** A reload in the middle leaves its trace in the tables. */

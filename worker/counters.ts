@@ -24,6 +24,7 @@ export type Counters = {
   activeRequests: number;
   /** The counters of one vhost, made on first use. */
   vhost(key: string): VhostCounters;
+  /** Those that have counted anything: a thousand idle vhosts are not sent every second. */
   vhosts(): Record<string, VhostCounters>;
 };
 
@@ -41,8 +42,12 @@ export function createCounters(): Counters {
       if (!counters) byVhost.set(key, (counters = emptyVhostCounters()));
       return counters;
     },
-    vhosts: () => Object.fromEntries(byVhost),
+    vhosts: () => Object.fromEntries([...byVhost].filter(([, counters]) => hasCounted(counters))),
   };
+}
+
+function hasCounted(counters: VhostCounters): boolean {
+  return Object.values(counters).some((count) => count > 0);
 }
 
 /** Counts one answer's time in its bucket. */

@@ -35,8 +35,11 @@ const SPECIAL = "it is neither a file nor a directory";
 
 const openAsync = promisify(open);
 
+/** Found out once: it takes two system calls, and a configuration may have ten thousand mounts. */
+const NATIVE_TRACING = chooseTracing();
+
 /** Prepares a directory for serving. Throws the errno error where it cannot be used. */
-export function createDocroot(directory: string, tracing: Tracing = chooseTracing()): Docroot {
+export function createDocroot(directory: string, tracing: Tracing = NATIVE_TRACING): Docroot {
   const base = Buffer.from(directory, "utf8").toString("latin1").replace(/\/+$/, "");
   let root = resolveRoot(directory);
   const openFound = tracing === "descriptor" ? openByDescriptor : openByName;

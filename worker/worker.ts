@@ -6,6 +6,7 @@ import { createChannel } from "../ipc/channel.ts";
 import { toSupervisor, toWorker, type Configuration } from "../ipc/messages.ts";
 import type { Board } from "../ipc/stats.ts";
 import { createLogger, type Logger } from "../log/logger.ts";
+import { releaseMemory } from "../posix/memory.ts";
 import { createBusClient, type BusClient, type WorkerChannel } from "./bus.ts";
 import { createCounters, type Counters } from "./counters.ts";
 import { createDrain, type Drain } from "./drain.ts";
@@ -81,8 +82,10 @@ function createWorker(channel: WorkerChannel, counters: Counters, log: Logger): 
     configure(configuration) {
       stopMs = configuration.config.global["stop-secs"] * MS_PER_SEC;
       void provision(configuration, { channel, counters, log, bus, boardListeners }).then(
-        (built) => {
+        async (built) => {
           if (!built) return;
+          // Here, because nobody waits for an answer yet.
+          await releaseMemory();
           site = built;
           drain = createDrain(site, configuration.config, counters, exit);
           channel.send("ready", {});

@@ -133,7 +133,7 @@ suite("The status page", () => {
   });
 
   test("shows the generations of a reload, and one that failed with its problems", async (t) => {
-    const started = await start(t, { expect: [/./] });
+    const started = await start(t, { expect: [/vhosts\[0\]\.mounts\[0\]/, /^Reload refused/] });
     if (!started) return;
     const { portico, browser } = started;
     const { page, complaints } = await visit(browser, portico.url());

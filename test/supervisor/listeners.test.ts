@@ -64,6 +64,20 @@ test("Listeners keeps a socket over two users and closes it after the last", asy
   await listenElsewhere(t, { host: "127.0.0.1", port });
 });
 
+test("Listeners knows its own socket again when port 0 is asked for by the number it became", async (t) => {
+  const listeners = openListeners(t);
+  const first = await listeners.acquire([loopback(0)], undefined);
+  const port = first.listeners[0]?.port ?? 0;
+  const second = await listeners.acquire([loopback(port)], undefined);
+  assert.equal(second.listeners[0]?.fd, first.listeners[0]?.fd);
+  listeners.release(first);
+  const third = await listeners.acquire([loopback(port)], undefined);
+  assert.equal(third.listeners[0]?.fd, second.listeners[0]?.fd);
+  listeners.release(second);
+  listeners.release(third);
+  await listenElsewhere(t, { host: "127.0.0.1", port });
+});
+
 test("Listeners names every address in use with the errno, and binds none of the others", async (t) => {
   const taken = await listenElsewhere(t, { host: "127.0.0.1", port: 0 });
   const { port } = taken.address() as net.AddressInfo;
