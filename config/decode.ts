@@ -160,6 +160,7 @@ function readSecondOrigin(
   report: Report,
 ): { readonly members: ObjectNode["members"]; readonly before: string | undefined } {
   const [first, ...others] = mount.members.filter((member) => member.key === "origin");
+  if (others.length === 0) return { members: mount.members, before: undefined };
   let before: string | undefined;
   for (const other of others) {
     const value = plainValue(other.value);

@@ -26,15 +26,18 @@ export async function checkExistence(
   placeOf: PlaceOf,
   report: Report,
 ): Promise<void> {
-  const known = new Map<string, Promise<string | undefined>>();
-  const waiting = lookups(draft, placeOf, report).values();
+  // Thousands of mounts may name one directory: it is looked up once.
+  const same = Map.groupBy(
+    lookups(draft, placeOf, report),
+    ({ expected, path }) => `${expected} ${path}`,
+  );
+  const waiting = same.values();
   const work = async () => {
-    for (const { what, path, expected, refuse } of waiting) {
-      const key = `${expected} ${path}`;
-      const answer = known.get(key) ?? lookUp(path, expected);
-      known.set(key, answer);
-      const fault = await answer;
-      if (fault !== undefined) refuse(`${what} ${JSON.stringify(path)} ${fault}`);
+    for (const group of waiting) {
+      const [{ path, expected }] = group as [Lookup];
+      const fault = await lookUp(path, expected);
+      if (fault === undefined) continue;
+      for (const { what, refuse } of group) refuse(`${what} ${JSON.stringify(path)} ${fault}`);
     }
   };
   // All workers draw from one iterator, so each lookup is done by exactly one of them.

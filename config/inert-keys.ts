@@ -81,7 +81,7 @@ export const inertVhostKeys: InertKeys = {
   "apply-listen-accept": flagKey(RAW),
   "fallback-listen-accept": flagKey(RAW),
   "allow-non-tls": flagKey(
-    "takes plain text on a TLS port; not available yet, such connections are closed",
+    "takes plain text on a TLS port; not available yet, such connections get 400",
   ),
   "redirect-http": flagKey(
     'sends plain HTTP on a TLS port to https; not available yet, use a vhost on port 80 with a ">https://" mount',

@@ -7,6 +7,8 @@ import {
   convert,
   flag,
   integer,
+  noItems,
+  noMembers,
   object,
   path,
   record,
@@ -42,12 +44,12 @@ export const mountShape = object({
     .meta({
       description: "File served for a directory.",
     }),
-  headers: headerPairs().default([]).meta({
+  headers: headerPairs().default(noItems).meta({
     description:
       "Headers for every answer of this mount; they replace those of the vhost with the same name.",
   }),
   "extra-mimetypes": check(record(check(text(), headerFault)), mimetypesFault)
-    .default({})
+    .default(noMembers)
     .meta({
       description:
         'Media types by suffix, such as ".zip": "application/zip"; "*" stands for every other suffix, "" for no type.',
@@ -70,7 +72,7 @@ export const mountShape = object({
     description: "Seconds a CGI program may take; 0 means the default.",
   }),
   "cgi-env": environmentPairs()
-    .default([])
+    .default(noItems)
     .meta({
       description: "More environment for CGI programs: an array of objects, or one object.",
       examples: [{ CGIT_CONFIG: "/etc/cgitrc" }],
@@ -84,7 +86,7 @@ export const mountShape = object({
   "exact-match": flag().meta({
     description: "Match the mountpoint itself and nothing below it.",
   }),
-  pmo: optionPairs().default({}).meta({
+  pmo: optionPairs().default(noMembers).meta({
     description:
       "Options for the protocol behind a callback mount: an array of objects, or one object.",
   }),

@@ -8,6 +8,7 @@ import {
   convert,
   flag,
   integer,
+  noItems,
   object,
   path,
   seconds,
@@ -45,7 +46,7 @@ export const globalShape = object({
       examples: ["portico"],
     }),
   "plugin-dir": array(path())
-    .default([])
+    .default(noItems)
     .meta({
       description:
         "Directory with protocol plugins. May be given several times and in several files; all count.",

@@ -211,6 +211,13 @@ function anyCase(word: string): string {
   return word.replace(/[a-z]/g, (letter) => `[${letter.toUpperCase()}${letter}]`);
 }
 
+const NO_ITEMS = Object.freeze([]) as unknown as never[];
+const NO_MEMBERS: Record<string, never> = Object.freeze({});
+
+/** Defaults that ten thousand mounts share instead of having one each. */
+export const noItems = (): never[] => NO_ITEMS;
+export const noMembers = (): Record<string, never> => NO_MEMBERS;
+
 /** An object with exactly these members; an unknown one is a problem. */
 export const object = z.strictObject;
 export const array = z.array;

@@ -9,6 +9,7 @@ import {
   convert,
   flag,
   integer,
+  noItems,
   object,
   path,
   seconds,
@@ -104,7 +105,7 @@ export const vhostShape = object({
     description: "As global drain-secs, for this vhost.",
   }),
   headers: headerPairs()
-    .default([])
+    .default(noItems)
     .meta({
       description: "Headers for every answer of this vhost: an array of objects, or one object.",
       examples: [{ "X-Content-Type-Options": "nosniff" }],

@@ -94,7 +94,8 @@ export class WorkerProcess {
       },
     });
     this.#serve(events);
-    this.#channel.send("configure", configurationFor(spec));
+    // Later, so that all workers of a generation boot while the first large configuration is encoded.
+    setImmediate(() => this.#channel.send("configure", configurationFor(spec)));
   }
 
   get pid(): number {

@@ -45,6 +45,8 @@ export type TestSiteOptions = {
   readonly clocks?: Partial<Clocks>;
   readonly serverString?: string;
   readonly onUpgrade?: (upgrade: UpgradeRequest) => void;
+  /** Takes the program's log, as JSON; by default nothing does. */
+  readonly logDestination?: { write(line: string): void };
 };
 
 export type TestSite = {
@@ -67,7 +69,10 @@ export async function startSite(t: TestContext, options: TestSiteOptions): Promi
   const logged: string[] = [];
   const refused: string[] = [];
   const accepted: net.Socket[] = [];
-  const log = await createLogger({ name: "test", level: "silent" });
+  const { logDestination: destination } = options;
+  const log = await createLogger(
+    destination ? { name: "test", destination } : { name: "test", level: "silent" },
+  );
   const accessLog = createAccessLog({ write: (line) => void logged.push(line) });
   const vhosts = await Promise.all(
     options.vhosts.map(async (vhost) => {

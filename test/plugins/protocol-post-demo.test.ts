@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, suite, test, type TestContext } from "node:test";
 import postDemo from "../../plugins/protocol-post-demo.ts";
+import { exchangeBytes } from "../helpers/wire.ts";
 import { startProtocolServer } from "./protocol-server.ts";
 
 const URLENCODED = "application/x-www-form-urlencoded";
@@ -69,6 +70,35 @@ suite("protocol-post-demo", () => {
     assert.ok(page.includes(row("upload", 2, "go")));
     assert.ok(page.includes("<b>filename:</b> x&lt;y&gt;.bin, <b>length</b> 70000<"));
     assert.deepEqual(readdirSync(uploads), []);
+  });
+
+  test("takes an upload that has a type and no name", async (t) => {
+    const body =
+      '--b\r\nContent-Disposition: form-data; name="file"\r\n' +
+      "Content-Type: application/octet-stream\r\n\r\nabc\r\n--b--\r\n";
+    const answer = await post(await serve(t), body, "multipart/form-data; boundary=b");
+    assert.equal(answer.status, 200);
+    assert.ok((await answer.text()).includes("<b>filename:</b> , <b>length</b> 3<"));
+  });
+
+  const SYSTEM_CALLS = "/proc/self/io";
+  const noCalls = existsSync(SYSTEM_CALLS) ? false : `needs ${SYSTEM_CALLS}`;
+  test("does not write an upload byte by byte", { skip: noCalls }, async (t) => {
+    const calls = (): number =>
+      Number(/^syscw: (\d+)$/m.exec(readFileSync(SYSTEM_CALLS, "latin1"))?.[1]);
+    const { port } = new URL(await serve(t));
+    const bytes = 20_000;
+    const head = '--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n';
+    const before = calls();
+    const received = await exchangeBytes(
+      Number(port),
+      "POST /post HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n" +
+        "Content-Type: multipart/form-data; boundary=b\r\n\r\n" +
+        `${head.length.toString(16)}\r\n${head}\r\n${"1\r\nx\r\n".repeat(bytes)}` +
+        "9\r\n\r\n--b--\r\n\r\n0\r\n\r\n",
+    );
+    assert.match(received, /<b>length<\/b> 20000</);
+    assert.ok(calls() - before < bytes / 10);
   });
 
   test("takes a file of exactly the limit", async (t) => {

@@ -119,6 +119,22 @@ test("createRouter finds vhosts by listener and host, else the first", () => {
   assert.throws(() => router.vhostFor("82", "127.0.0.1", "a.test"), /"82"/);
 });
 
+test("createRouter takes a wildcard for one label, and an exact name before it", () => {
+  const names = ["first.test", "*.a.test", "x.a.test", "*.B\u00fccher.test"];
+  const vhosts = names.map((name) => vhost(name));
+  const router = createRouter([{ listener: "80", vhosts, overrides: [] }]);
+  const cases = [
+    ["y.a.test", 1],
+    ["x.a.test", 2],
+    ["a.test", 0],
+    ["z.y.a.test", 0],
+    [".a.test", 0],
+    ["a.xn--bcher-kva.test", 3],
+  ] as const;
+  for (const [host, index] of cases)
+    assert.equal(router.vhostFor("80", "127.0.0.1", host), vhosts[index], host);
+});
+
 test("createSiteVhost combines the fields of vhost and mount, and sends HSTS over TLS only", () => {
   const headers = [{ "X-A": "vhost" }, { "x-b": "vhost" }];
   const secure = vhost("a.test", { headers, sts: "1" }, true);

@@ -104,7 +104,9 @@ class Spool {
 
   #isFull(): boolean {
     if (this.#bytes > this.#limits.spoolBytes) return true;
-    return this.#file ? this.#heldBytes >= WRITE_BYTES : this.#bytes > this.#limits.spoolMemoryBytes;
+    return this.#file
+      ? this.#heldBytes >= WRITE_BYTES
+      : this.#bytes > this.#limits.spoolMemoryBytes;
   }
 
   async #spill(): Promise<void> {

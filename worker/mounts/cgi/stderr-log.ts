@@ -25,7 +25,7 @@ export function logStderr(
     if (leftBytes > 0 && leftLines > 0) return;
     flush(line);
     line = Buffer.alloc(0);
-    const limit = leftBytes > 0 ? `${limits.stderrLines} lines` : `${limits.stderrBytes} bytes`;
+    const limit = leftLines > 0 ? `${limits.stderrBytes} bytes` : `${limits.stderrLines} lines`;
     tell(`[no more than ${limit} of stderr are logged for one request]`);
   });
   stderr.on("end", () => flush(line));

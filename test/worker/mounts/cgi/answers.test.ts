@@ -278,3 +278,14 @@ test("stderr is logged line by line, made safe, and falls silent at the limit", 
   assert.ok(lines.join("").length < 400);
   for (const line of server.log) assert.equal(line["script"], server.program);
 });
+
+test("stderr in very short lines falls silent at their number", async (t) => {
+  const server = await serveCgi(t, `yes | head -n 10000 >&2; printf '${TEXT}fine'`, {
+    limits: { stderrLines: 3 },
+  });
+  assert.equal((await ask(server.port, "/run")).body, "fine");
+  const lines = await warnings(server);
+  assert.deepEqual(lines.slice(0, 3), ["y", "y", "y"]);
+  assert.match(lines[3] ?? "", /no more than 3 lines of stderr/);
+  assert.equal(lines.length, 4);
+});

@@ -19,8 +19,14 @@ const MB = 1024 * 1024;
 const STILL_LOOKS = 20;
 
 const DESCRIPTORS = "/proc/self/fd";
+const SYSTEM_CALLS = "/proc/self/io";
 
 const digest = (bytes: Buffer): string => createHash("sha256").update(bytes).digest("hex");
+
+/** How often this process has written, to files and sockets alike. */
+function writeCalls(): number {
+  return Number(/^syscw: (\d+)$/m.exec(readFileSync(SYSTEM_CALLS, "latin1"))?.[1]);
+}
 
 function post(url: string, headers: Record<string, string | number>): ClientRequest {
   return request(url, { method: "POST", headers, agent: false });
@@ -144,6 +150,24 @@ for (const [what, bytes] of [
     assert.equal(digest(Buffer.concat(chunks)), digest(sent));
     await until("the run is over", () => heldBodies() === 0);
   });
+
+test(
+  "a chunked body in single bytes does not cost a write for each",
+  { skip: !existsSync(SYSTEM_CALLS) && `no ${SYSTEM_CALLS}` },
+  async (t) => {
+    const server = await serveCgi(t, COUNT, { limits: { spoolMemoryBytes: 1000 } });
+    const before = writeCalls();
+    const bytes = 20_000;
+    const wire = await connect(server.port);
+    wire.write(
+      "POST /run HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" +
+        `${"1\r\nx\r\n".repeat(bytes)}0\r\n\r\n`,
+    );
+    assert.match((await wire.replies(1))[0]?.body ?? "", /^20000 +20000\n$/);
+    wire.socket.destroy();
+    assert.ok(writeCalls() - before < bytes / 10);
+  },
+);
 
 test("a chunked body without a byte is no body", async (t) => {
   const server = await serveCgi(t, COUNT);
