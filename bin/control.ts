@@ -1,9 +1,15 @@
 // `portico status | reload | reopen | stop`: one question to the server that runs a configuration directory.
 
+import { existsSync } from "node:fs";
 import { loadConfig } from "../config/load.ts";
 import { ConfigError } from "../config/problems.ts";
 import type { Board } from "../ipc/stats.ts";
-import { askControl, ControlError, type ControlCommand } from "../supervisor/control.ts";
+import {
+  askControl,
+  ControlError,
+  type ControlAnswer,
+  type ControlCommand,
+} from "../supervisor/control.ts";
 import { InstanceError, instancePaths } from "../supervisor/instance.ts";
 import { formatStatus } from "./format-status.ts";
 
@@ -14,7 +20,7 @@ export async function control(
   asJson: boolean,
 ): Promise<number> {
   try {
-    const answer = await askControl(await findControlSocket(directory), command);
+    const answer = await ask(directory, command);
     if (answer.ok && answer.data !== undefined)
       console.log(
         asJson ? JSON.stringify(answer.data, undefined, 2) : formatStatus(answer.data as Board),
@@ -28,13 +34,29 @@ export async function control(
   }
 }
 
-/** The configuration may be broken right now; its server is reachable all the same, at the default place. */
-async function findControlSocket(directory: string): Promise<string> {
+/**
+ * The configuration may be broken right now, or name another socket than the server that runs: then it is found at the
+ * place that every server of this directory links to.
+ */
+async function ask(directory: string, command: ControlCommand): Promise<ControlAnswer> {
+  const { knownSocket } = instancePaths(directory);
+  const configured = await configuredSocket(directory);
+  if (configured === undefined || configured === knownSocket)
+    return askControl(knownSocket, command);
+  try {
+    return await askControl(configured, command);
+  } catch (error) {
+    if (!(error instanceof ControlError) || !existsSync(knownSocket)) throw error;
+    return askControl(knownSocket, command);
+  }
+}
+
+async function configuredSocket(directory: string): Promise<string | undefined> {
   try {
     const { config } = await loadConfig(directory);
     return instancePaths(directory, config.global).controlSocket;
   } catch (error) {
-    if (error instanceof ConfigError) return instancePaths(directory).controlSocket;
+    if (error instanceof ConfigError) return undefined;
     throw error;
   }
 }

@@ -1,32 +1,23 @@
 #!/usr/bin/env node
-// Finds a Node that can run Portico and becomes it, under the same pid. Plain JavaScript on purpose: an old Node
-// must get as far as a helpful sentence.
+// Becomes a Node that can run Portico, under the same pid, and starts it. Plain JavaScript, like find-node.mjs.
 
-import { existsSync } from "node:fs";
 import module from "node:module";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { replaceProcess } from "../posix/native.mjs";
 import { makePrivateDirectory, runtimeDirectory } from "../posix/runtime-directory.mjs";
+import { findNode } from "./find-node.mjs";
 
-const WANTED_MAJOR = 26;
 // Without it SIGUSR1, our "reopen logs", would open a debugger port.
 const REQUIRED_FLAG = "--disable-sigusr1";
 
-const bundledNode = fileURLToPath(new URL("../node_modules/.bin/node", import.meta.url));
-const isNewEnough = Number(process.versions.node.split(".")[0]) >= WANTED_MAJOR;
-
-if (isNewEnough && process.execArgv.includes(REQUIRED_FLAG)) {
+const node = findNode();
+if (node === process.execPath && process.execArgv.includes(REQUIRED_FLAG)) {
   keepCompiledCode();
   await import("./portico.ts");
 } else {
-  const node = isNewEnough ? process.execPath : bundledNode;
-  if (existsSync(node))
+  if (node !== undefined)
     await replaceProcess(node, [REQUIRED_FLAG, ...process.execArgv, ...process.argv.slice(1)]);
-  console.error(
-    `portico needs Node ${WANTED_MAJOR} or newer and runs under ${process.version} here. ` +
-      `Install it, or run "npm ci" in ${fileURLToPath(new URL("..", import.meta.url))}, which brings one.`,
-  );
+  // Nothing replaced us.
   process.exitCode = 1;
 }
 

@@ -4,7 +4,7 @@ import { loadConfig, type LoadedConfig } from "../config/load.ts";
 import { createLogger, type Logger } from "../log/logger.ts";
 import { unblockSignal } from "../posix/signals.ts";
 import { serveControl, type ControlAnswer, type ControlCommand } from "../supervisor/control.ts";
-import { instancePaths, lockInstance } from "../supervisor/instance.ts";
+import { instancePaths, lockInstance, type InstancePaths } from "../supervisor/instance.ts";
 import { createNotifier } from "../supervisor/notify.ts";
 import { Supervisor } from "../supervisor/supervisor.ts";
 import { reportFailure } from "./report.ts";
@@ -17,21 +17,14 @@ export type RunOptions = {
 
 /** Runs until the server ends. Returns the exit status. */
 export async function run(options: RunOptions): Promise<number> {
-  const log = await createLogger({
-    name: "portico",
-    level: process.env["PORTICO_LOG_LEVEL"] ?? "info",
-  });
-  let loaded: LoadedConfig;
+  const hangups = holdHangups();
+  const log = await createLogger({ name: "portico", level: process.env["PORTICO_LOG_LEVEL"] });
   try {
-    loaded = await loadConfig(options.directory);
-  } catch (error) {
-    return reportFailure(error);
-  }
-  try {
+    const loaded = await loadConfig(options.directory);
     const paths = instancePaths(options.directory, loaded.config.global);
     const lock = await lockInstance(paths.pidFile);
     try {
-      return await serve(loaded, options, { log, controlSocket: paths.controlSocket });
+      return await serve(loaded, options, { log, paths, hangups });
     } finally {
       lock.release();
     }
@@ -40,11 +33,17 @@ export async function run(options: RunOptions): Promise<number> {
   }
 }
 
+type Surroundings = {
+  readonly log: Logger;
+  readonly paths: InstancePaths;
+  readonly hangups: HeldHangups;
+};
+
 /** From start to end, obeying signals and the control socket. */
 async function serve(
   loaded: LoadedConfig,
   options: RunOptions,
-  { log, controlSocket }: { readonly log: Logger; readonly controlSocket: string },
+  { log, paths, hangups }: Surroundings,
 ): Promise<number> {
   const notifier = await createNotifier({
     environment: process.env,
@@ -54,25 +53,45 @@ async function serve(
   const supervisor = new Supervisor(loaded, { ...options, log, onPhase: notifier.enter });
   process.on("SIGTERM", (signal) => supervisor.stop(signal));
   process.on("SIGINT", (signal) => supervisor.stop(signal));
-  process.on("SIGHUP", () => void supervisor.reload());
   process.on("SIGUSR1", () => void supervisor.reopen());
+  hangups.release(() => void supervisor.reload());
   if (!(await unblockSignal("SIGUSR1")))
     log.info('SIGUSR1 cannot be received here: use "portico reopen"');
+  // Before anything serves: a socket that cannot be had is a reason not to start.
+  const control = await serveControl(paths, (command) => obey(supervisor, command));
   try {
     await supervisor.start();
-    const control = await serveControl(controlSocket, (command) => obey(supervisor, command));
     notifier.enter("serving");
     await supervisor.ended;
-    await control.close();
     return 0;
   } finally {
+    await control.close();
     notifier.close();
   }
+}
+
+type HeldHangups = { release(action: () => void): void };
+
+/** SIGHUP ends a process that does not expect it. One that comes too early is remembered. */
+function holdHangups(): HeldHangups {
+  let wasAsked = false;
+  let reload: (() => void) | undefined;
+  process.on("SIGHUP", () => {
+    if (reload) reload();
+    else wasAsked = true;
+  });
+  return {
+    release(action) {
+      reload = action;
+      if (wasAsked) action();
+    },
+  };
 }
 
 async function obey(supervisor: Supervisor, command: ControlCommand): Promise<ControlAnswer> {
   switch (command) {
     case "status":
+      if (!supervisor.hasServed) return { ok: false, message: "The server is still starting" };
       return { ok: true, message: "", data: supervisor.status() };
     case "reload":
       return supervisor.reload();

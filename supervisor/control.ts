@@ -1,8 +1,11 @@
 // The control socket: `portico status | reload | reopen | stop` speak to a running supervisor over it.
 // One request, one answer: a line of JSON each way. The file is private to the supervisor's user (0600).
 
-import { chmodSync, lstatSync, unlinkSync } from "node:fs";
+import { chmodSync, lstatSync, symlinkSync, unlinkSync } from "node:fs";
 import net from "node:net";
+import { dirname } from "node:path";
+import { makePrivateDirectory } from "../posix/runtime-directory.mjs";
+import { InstanceError, type InstancePaths } from "./instance.ts";
 
 export type ControlCommand = "status" | "reload" | "reopen" | "stop";
 
@@ -17,19 +20,17 @@ export type ControlAnswer = {
 export const CONTROL_COMMANDS: readonly ControlCommand[] = ["status", "reload", "reopen", "stop"];
 
 const MAX_REQUEST_BYTES = 4096;
-const MAX_CLIENTS = 32;
+const MAX_CLIENTS = 256;
 const REQUEST_TIMEOUT_MS = 5_000;
 
 /** close() resolves when every command that was taken has its answer. */
 export type ControlServer = { close(): Promise<void> };
 
-/** Serves `path`; a stale file there is replaced. `handle` never throws. */
+/** Serves the control socket; a stale file there is replaced. `handle` never throws. Throws InstanceError when it cannot. */
 export async function serveControl(
-  path: string,
+  { controlSocket, knownSocket }: Pick<InstancePaths, "controlSocket" | "knownSocket">,
   handle: (command: ControlCommand) => Promise<ControlAnswer>,
 ): Promise<ControlServer> {
-  // The instance lock is ours, so whatever file is left belongs to a supervisor that is gone.
-  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket()) unlinkSync(path);
   const clients = new Set<net.Socket>();
   const pending = new Set<Promise<void>>();
   const server = net.createServer({ allowHalfOpen: true }, (socket) => {
@@ -46,6 +47,27 @@ export async function serveControl(
     });
   });
   server.maxConnections = MAX_CLIENTS;
+  try {
+    removeStale(controlSocket);
+    await listenPrivately(server, controlSocket);
+    if (knownSocket !== controlSocket) link(controlSocket, knownSocket);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new InstanceError(`Cannot make the control socket "${controlSocket}": ${code}`, {
+      cause,
+    });
+  }
+  return {
+    async close() {
+      server.close();
+      if (knownSocket !== controlSocket) removeStale(knownSocket);
+      await Promise.all(pending);
+      for (const client of clients) client.destroySoon();
+    },
+  };
+}
+
+async function listenPrivately(server: net.Server, path: string): Promise<void> {
   // The mode must hold from the first moment the name exists.
   const umask = process.umask(0o177);
   try {
@@ -57,13 +79,18 @@ export async function serveControl(
     process.umask(umask);
   }
   chmodSync(path, 0o600);
-  return {
-    async close() {
-      server.close();
-      await Promise.all(pending);
-      for (const client of clients) client.destroySoon();
-    },
-  };
+}
+
+/** The instance lock is ours, so whatever socket or link is left belongs to a supervisor that is gone. */
+function removeStale(path: string): void {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat?.isSocket() || stat?.isSymbolicLink()) unlinkSync(path);
+}
+
+function link(target: string, path: string): void {
+  if (!makePrivateDirectory(dirname(path))) return;
+  removeStale(path);
+  symlinkSync(target, path);
 }
 
 function answer(
@@ -115,9 +142,15 @@ export async function askControl(path: string, command: ControlCommand): Promise
     socket.on("data", (chunk: string) => (received += chunk));
     socket.once("end", () => resolve(received));
     socket.once("error", (cause: NodeJS.ErrnoException) =>
-      reject(new ControlError(`No running portico answers on "${path}": ${cause.code}`, { cause })),
+      reject(new ControlError(explainSilence(path, cause.code), { cause })),
     );
   });
   if (!text.endsWith("\n")) throw new ControlError(`Portico ended before it answered on "${path}"`);
   return JSON.parse(text) as ControlAnswer;
+}
+
+function explainSilence(path: string, code: string | undefined): string {
+  return code === "ENOENT" || code === "ECONNREFUSED"
+    ? `No running portico answers on "${path}": ${code}`
+    : `The portico on "${path}" did not take the command: ${code}`;
 }

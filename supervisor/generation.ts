@@ -170,6 +170,17 @@ export class Generation {
     );
     slot.current = worker;
     this.#workers.add(worker);
+    this.#hurry(worker);
+  }
+
+  /** A worker that hangs while it starts would keep its slot for ever; the watchdog looks at those that run. */
+  #hurry(worker: WorkerProcess): void {
+    const limitSecs = this.spec.config.global["ready-secs"];
+    const timer = setTimeout(() => {
+      if (worker.state === "starting" || worker.state === "ready")
+        worker.kill(`did not serve within ready-secs (${limitSecs})`);
+    }, limitSecs * 1000);
+    timer.unref();
   }
 
   #ready(worker: WorkerProcess): void {
@@ -195,8 +206,7 @@ export class Generation {
   #exited(slot: Slot, worker: WorkerProcess, exit: WorkerExit): void {
     this.#workers.delete(worker);
     this.#host.events.exit(worker, exit);
-    const how = exit.signal ?? `exit status ${exit.code}`;
-    const why = exit.reason === "" ? how : `${how}, ${exit.reason}`;
+    const why = describeExit(exit);
     this.#progress?.fail(
       new GenerationError(`Worker ${worker.slot} ended before it served (${why})`),
     );
@@ -253,4 +263,10 @@ export class Generation {
     this.#host.onGone(this);
     this.#gone.resolve();
   }
+}
+
+/** "SIGKILL, silent for 10 s", "exit status 1", "cannot start: …". */
+function describeExit({ code, signal, reason }: WorkerExit): string {
+  const how = signal ?? (code === null ? "" : `exit status ${code}`);
+  return [how, reason].filter((part) => part !== "").join(", ");
 }

@@ -4,10 +4,16 @@ import type { Origin } from "../config/mount.ts";
 import type { ServerConfig } from "../config/server.ts";
 import type { ListenerSet } from "./listeners.ts";
 
+/** Beyond this many a list is cut: nobody reads it, and a thousand lines at each reload bury the log. */
+const MAX_TOLD = 50;
+
 /** One line for each address. */
 export function describeListeners(set: ListenerSet, config: ServerConfig): string[] {
-  const names = (indexes: readonly number[]): string =>
-    indexes.map((index) => config.vhosts[index]?.name).join(", ");
+  const names = (indexes: readonly number[]): string => {
+    const told = indexes.slice(0, MAX_TOLD).map((index) => config.vhosts[index]?.name);
+    const rest = indexes.length - told.length;
+    return told.join(", ") + (rest > 0 ? ` and ${rest} more` : "");
+  };
   return set.listeners.map((listener) => {
     const kind = listener.secure ? "https" : "http";
     const overrides = listener.overrides.map(
@@ -19,7 +25,8 @@ export function describeListeners(set: ListenerSet, config: ServerConfig): strin
 
 /** One line for each vhost. */
 export function describeConfig(config: ServerConfig): string[] {
-  return config.vhosts.map((vhost) => {
+  const rest = config.vhosts.length - MAX_TOLD;
+  const lines = config.vhosts.slice(0, MAX_TOLD).map((vhost) => {
     const mounts = vhost.mounts.map(
       (mount) => `${mount.mountpoint} -> ${formatOrigin(mount.origin)}`,
     );
@@ -29,6 +36,7 @@ export function describeConfig(config: ServerConfig): string[] {
     if (protocols.length > 0) parts.push(`protocols ${protocols.join(", ")}`);
     return parts.join("; ");
   });
+  return rest > 0 ? [...lines, `And ${rest} more vhosts; "portico dump" tells all`] : lines;
 }
 
 /** An origin as the files write it. */

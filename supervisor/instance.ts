@@ -18,7 +18,12 @@ import type { GlobalConfig } from "../config/server.ts";
 import { lockFile } from "../posix/lock.ts";
 import { makePrivateDirectory, runtimeDirectory } from "../posix/runtime-directory.mjs";
 
-export type InstancePaths = { readonly pidFile: string; readonly controlSocket: string };
+export type InstancePaths = {
+  readonly pidFile: string;
+  readonly controlSocket: string;
+  /** Where commands find the control socket when they cannot read the configuration; the same path by default. */
+  readonly knownSocket: string;
+};
 
 /** Another supervisor runs this configuration, or the lock cannot be had. */
 export class InstanceError extends Error {
@@ -36,7 +41,11 @@ export function instancePaths(
   const pidFile = global["pid-file"] ?? `${base}.pid`;
   const beside =
     global["pid-file"] === undefined ? base : join(dirname(pidFile), basename(pidFile, ".pid"));
-  return { pidFile, controlSocket: global["control-socket"] ?? `${beside}.sock` };
+  return {
+    pidFile,
+    controlSocket: global["control-socket"] ?? `${beside}.sock`,
+    knownSocket: `${base}.sock`,
+  };
 }
 
 function resolveDirectory(directory: string): string {

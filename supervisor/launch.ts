@@ -62,12 +62,30 @@ export async function launchGeneration(
   }
 }
 
+/** An address that cannot be had is told with the place of its port. */
+async function acquire(
+  loaded: LoadedConfig,
+  user: WorkerUser | undefined,
+  listeners: Listeners,
+): Promise<ListenerSet> {
+  try {
+    return await listeners.acquire(wantedListeners(loaded.config), user);
+  } catch (error) {
+    if (!(error instanceof BindError)) throw error;
+    throw new ConfigError(
+      error.failures.map(({ vhosts, message }) =>
+        loaded.place({ vhost: vhosts[0] ?? -1, path: "port", message }),
+      ),
+    );
+  }
+}
+
 async function bindAll(
   loaded: LoadedConfig,
   user: WorkerUser | undefined,
   options: LaunchOptions,
 ): Promise<ListenerSet> {
-  const set = await options.listeners.acquire(wantedListeners(loaded.config), user);
+  const set = await acquire(loaded, user, options.listeners);
   if (set.lacksIpv6) options.log.info("This host has no IPv6: listening on IPv4 only");
   for (const name of set.missing)
     options.log.warn(`Interface "${name}" is not there yet: its vhosts wait until it is`);

@@ -27,10 +27,17 @@ export type ListenerSet = {
   readonly lacksIpv6: boolean;
 };
 
-/** An address cannot be had. */
+/** Addresses cannot be had; each failure with the vhosts that want it. */
 export class BindError extends Error {
   readonly code = "BIND";
+  readonly failures: readonly BindFailure[];
+  constructor(failures: readonly BindFailure[], options?: ErrorOptions) {
+    super(failures.map((failure) => failure.message).join("\n"), options);
+    this.failures = failures;
+  }
 }
+
+export type BindFailure = { readonly vhosts: readonly number[]; readonly message: string };
 
 type Entry = {
   readonly socket: net.BoundSocket;
@@ -53,7 +60,7 @@ export class Listeners {
     const { plans, missing, lacksIpv6 } = resolveAddresses(wanted);
     const fresh = new Map<string, Entry>();
     const shared = new Map<string, Entry>();
-    const failures: string[] = [];
+    const failures: BindFailure[] = [];
     for (const plan of plans) {
       if (this.#entries.has(plan.key) || fresh.has(plan.key)) continue;
       const same = this.#boundTo(plan);
@@ -65,12 +72,12 @@ export class Listeners {
         for (const [key, entry] of await bind(plan, plans, user)) fresh.set(key, entry);
       } catch (error) {
         if (!(error instanceof BindError)) throw error;
-        failures.push(error.message);
+        failures.push({ vhosts: plan.vhosts, message: error.message });
       }
     }
     if (failures.length > 0) {
       for (const entry of fresh.values()) entry.socket.close();
-      throw new BindError(failures.join("\n"));
+      throw new BindError(failures);
     }
     for (const [key, entry] of [...fresh, ...shared]) this.#entries.set(key, entry);
     const listeners = plans.map((plan) => this.#use(plan));
@@ -155,7 +162,7 @@ function bindTcp(host: string, port: number): net.BoundSocket {
   try {
     return new net.BoundSocket({ host, port, ipv6Only: host.includes(":") });
   } catch (cause) {
-    throw new BindError(`Cannot bind "${tcpAddress(host, port)}": ${errorCode(cause)}`, { cause });
+    throw refusal(`Cannot bind "${tcpAddress(host, port)}": ${errorCode(cause)}`, cause);
   }
 }
 
@@ -181,7 +188,7 @@ async function bindUnix(
     }
     return { socket, host: undefined, fd: socket.fd(), port: 0, users: 0 };
   } catch (cause) {
-    throw new BindError(`Cannot bind "unix:${path}": ${errorCode(cause)}`, { cause });
+    throw refusal(`Cannot bind "unix:${path}": ${errorCode(cause)}`, cause);
   }
 }
 
@@ -197,8 +204,12 @@ async function removeStaleSocket(path: string): Promise<void> {
     probe.once("error", (error: NodeJS.ErrnoException) => resolve(error.code !== "ECONNREFUSED"));
   });
   if (isLive)
-    throw new BindError(`Cannot bind "unix:${path}": EADDRINUSE, another process listens on it`);
+    throw refusal(`Cannot bind "unix:${path}": EADDRINUSE, another process listens on it`);
   unlinkSync(path);
+}
+
+function refusal(message: string, cause?: unknown): BindError {
+  return new BindError([{ vhosts: [], message }], { cause });
 }
 
 function errorCode(error: unknown): string {

@@ -1,11 +1,12 @@
 // Access log files: made here, because workers may lack the right to, and owned by the user that workers become.
 
-import { chownSync, closeSync, openSync } from "node:fs";
+import { closeSync, constants, fchownSync, openSync } from "node:fs";
 import type { LoadedConfig } from "../config/load.ts";
 import { ConfigError } from "../config/problems.ts";
 import type { WorkerUser } from "../ipc/messages.ts";
 
 const LOG_MODE = 0o640;
+const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
 
 /** Makes every access log that does not exist. Throws ConfigError naming each that cannot be made. */
 export function createLogFiles(loaded: LoadedConfig, user: WorkerUser | undefined): void {
@@ -24,13 +25,22 @@ export function createLogFiles(loaded: LoadedConfig, user: WorkerUser | undefine
   if (problems.length > 0) throw new ConfigError(problems);
 }
 
-/** Returns the error code, undefined when the file is there. */
+/**
+ * Returns the error code, undefined when the file is there. What exists is left as it is, whatever it is: in a directory
+ * that workers may write to, a name can be a link to anything, and a FIFO would make us wait.
+ */
 function createLogFile(path: string, user: WorkerUser | undefined): string | undefined {
+  let fd: number;
   try {
-    closeSync(openSync(path, "a", LOG_MODE));
-    if (user && process.getuid?.() === 0) chownSync(path, user.uid, user.gid);
-    return undefined;
+    fd = openSync(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, LOG_MODE);
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code;
+    const { code } = error as NodeJS.ErrnoException;
+    return code === "EEXIST" ? undefined : code;
+  }
+  try {
+    if (user && process.getuid?.() === 0) fchownSync(fd, user.uid, user.gid);
+    return undefined;
+  } finally {
+    closeSync(fd);
   }
 }

@@ -137,7 +137,12 @@ export class Supervisor {
     void this.#generations.stop(withinMs).then(() => this.#finish());
   }
 
-  /** Throws before the first generation serves. */
+  /** The first generation serves, or did. */
+  get hasServed(): boolean {
+    return this.#current !== undefined;
+  }
+
+  /** Only once hasServed. */
   status(): Board {
     const current = this.#current;
     if (!current) throw new Error("Not started");

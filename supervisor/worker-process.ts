@@ -1,7 +1,7 @@
 // One worker: a child process with its inherited sockets and its channel, from spawn to exit.
 
 import { spawn, type ChildProcess } from "node:child_process";
-import type { Duplex } from "node:stream";
+import { Duplex, PassThrough } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { createChannel, type Channel } from "../ipc/channel.ts";
 import { FrameError } from "../ipc/frame.ts";
@@ -54,7 +54,8 @@ export class WorkerProcess {
   readonly startedAt = Date.now();
   /** Monotonic milliseconds of the last sign of life. */
   lastHeardAt = performance.now();
-  readonly #child: ChildProcess;
+  readonly #child: ChildProcess | undefined;
+  readonly #stream: Duplex;
   readonly #channel: Channel<typeof toWorker, typeof toSupervisor>;
   #state: WorkerState = "starting";
   #endReason = "";
@@ -63,25 +64,19 @@ export class WorkerProcess {
     this.id = spec.worker;
     this.slot = spec.slot;
     this.generation = spec.generation;
-    this.#child = spawn(process.execPath, ["--disable-sigusr1", WORKER_ENTRY], {
-      stdio: [
-        "ignore",
-        // The output of `check` is its report; what a plugin prints must not get into it.
-        spec.isProbe ? 2 : "inherit",
-        "inherit",
-        "pipe",
-        ...spec.listeners.map((listener) => listener.fd),
-      ],
-      env: workerEnvironment(),
-    });
-    this.#child.once("error", (error) =>
-      this.#exited({ code: null, signal: null, reason: `Cannot start: ${error.message}` }, events),
-    );
-    this.#child.once("exit", (code, signal) =>
-      this.#exited({ code, signal, reason: this.#endReason }, events),
-    );
+    try {
+      this.#child = spawnWorker(spec);
+      this.#child.once("error", (error) => this.#cannotStart(error, events));
+      this.#child.once("exit", (code, signal) =>
+        this.#exited({ code, signal, reason: this.#endReason }, events),
+      );
+    } catch (error) {
+      // Some failures of spawn are thrown. Its owner hears of them as of the others, later.
+      setImmediate(() => this.#cannotStart(error, events));
+    }
+    this.#stream = channelStream(this.#child);
     this.#channel = createChannel({
-      stream: this.#child.stdio[CHANNEL_FD] as unknown as Duplex,
+      stream: this.#stream,
       sends: toWorker,
       receives: toSupervisor,
       maxReceiveBytes: MAX_FROM_WORKER_BYTES,
@@ -99,7 +94,7 @@ export class WorkerProcess {
   }
 
   get pid(): number {
-    return this.#child.pid ?? 0;
+    return this.#child?.pid ?? 0;
   }
 
   get state(): WorkerState {
@@ -143,7 +138,7 @@ export class WorkerProcess {
   kill(reason: string): void {
     if (this.#state === "gone") return;
     this.#endReason ||= reason;
-    this.#child.kill("SIGKILL");
+    this.#child?.kill("SIGKILL");
   }
 
   #serve(events: WorkerEvents): void {
@@ -173,12 +168,17 @@ export class WorkerProcess {
     });
   }
 
+  #cannotStart(error: unknown, events: WorkerEvents): void {
+    const reason = `cannot start: ${error instanceof Error ? error.message : String(error)}`;
+    this.#exited({ code: null, signal: null, reason }, events);
+  }
+
   #exited(exit: WorkerExit, events: WorkerEvents): void {
     if (this.#state === "gone") return;
     this.#state = "gone";
     // What the worker wrote last may still be in the pipe; it is read before the end is told.
-    const stream = this.#child.stdio[CHANNEL_FD] as unknown as Duplex | null;
-    if (!stream || stream.destroyed || stream.readableEnded) events.exit(this, exit);
+    const stream = this.#stream;
+    if (stream.destroyed || stream.readableEnded) events.exit(this, exit);
     else stream.once("close", () => events.exit(this, exit));
   }
 
@@ -194,6 +194,26 @@ export class WorkerProcess {
     ];
     if (order.indexOf(state) > order.indexOf(this.#state)) this.#state = state;
   }
+}
+
+function spawnWorker(spec: WorkerSpec): ChildProcess {
+  return spawn(process.execPath, ["--disable-sigusr1", WORKER_ENTRY], {
+    stdio: [
+      "ignore",
+      // The output of `check` is its report; what a plugin prints must not get into it.
+      spec.isProbe ? 2 : "inherit",
+      "inherit",
+      "pipe",
+      ...spec.listeners.map((listener) => listener.fd),
+    ],
+    env: workerEnvironment(),
+  });
+}
+
+/** The supervisor's end of the channel; a closed one for a worker that could not be started (no descriptors left). */
+function channelStream(child: ChildProcess | undefined): Duplex {
+  const stream = (child?.stdio as readonly unknown[] | undefined)?.[CHANNEL_FD];
+  return stream instanceof Duplex ? stream : new PassThrough().destroy();
 }
 
 function configurationFor(spec: WorkerSpec): Configuration {

@@ -18,7 +18,9 @@ export type Drain = {
   drain(): void;
   /** WebSockets of a draining worker end now. */
   shed(): void;
-  /** End within `withinMs`. */
+  /** This worker ends on its own account and others serve on: clients are asked to come again, for `withinMs`. */
+  leave(withinMs: number): void;
+  /** The server ends: within `withinMs`. */
   stop(withinMs: number): void;
 };
 
@@ -69,6 +71,13 @@ export function createDrain(
       after(Math.max(defaultSecs, ...limits) * MS_PER_SEC + SPREAD_MS, empty);
     },
     shed: () => site.upgrader.closeAll(SERVICE_RESTART, "Reloaded", 0),
+    leave(withinMs) {
+      if (state === "stopping" || state === "empty") return;
+      if (state === "open") closeDoors();
+      state = "draining";
+      site.upgrader.closeAll(SERVICE_RESTART, "Worker ends", 0);
+      after(withinMs, empty);
+    },
     stop(withinMs) {
       if (state === "stopping" || state === "empty") return;
       if (state === "open") closeDoors();

@@ -11,7 +11,7 @@ export function dropPrivileges(user: WorkerUser): void {
   const { initgroups } = process as WithInitgroups;
   if (!process.setuid || !process.setgid || !initgroups || !process.setgroups || !process.getuid)
     throw new Error("This platform has no users to change to");
-  if (process.getuid() === user.uid) return;
+  if (process.getuid() === user.uid && process.getgid?.() === user.gid) return;
   if (user.name === "") process.setgroups([user.gid]);
   else initgroups(user.name, user.gid);
   process.setgid(user.gid);

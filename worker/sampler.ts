@@ -1,6 +1,7 @@
 // Once a second: a sign of life, and what was counted so far. A sample that cannot be sent now is left out, not queued:
 // the next one holds everything it held.
 
+import { getHeapStatistics } from "node:v8";
 import { monitorEventLoopDelay, performance } from "node:perf_hooks";
 import type { Sample } from "../ipc/stats.ts";
 import type { WorkerChannel } from "./bus.ts";
@@ -39,7 +40,8 @@ export function createSampler(channel: WorkerChannel, counters: Counters): Sampl
         openWebSockets: counters.openWebSockets,
         activeRequests: counters.activeRequests,
         cgiAlive,
-        heapBytes: process.memoryUsage().heapUsed,
+        // process.memoryUsage() opens a file, and there may be no descriptor left.
+        heapBytes: getHeapStatistics().used_heap_size,
         loopLagMs: Math.round(lagMs * 10) / 10,
         loopUtilization: Math.round(since.utilization * 1000) / 1000,
       },

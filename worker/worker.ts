@@ -28,7 +28,7 @@ export async function runWorker(): Promise<void> {
   flushCompileCache();
   const log = await createLogger({
     name: "worker",
-    level: process.env["PORTICO_LOG_LEVEL"] ?? "info",
+    level: process.env["PORTICO_LOG_LEVEL"],
   });
   const counters = createCounters();
   let end: (error: Error | undefined) => void = () => process.exit(0);
@@ -47,9 +47,11 @@ export async function runWorker(): Promise<void> {
   process.on("SIGINT", () => {});
   process.on("SIGHUP", () => {});
   process.on("SIGTERM", () => worker.leave("SIGTERM", undefined));
-  process.on("uncaughtException", (error) => {
+  process.on("uncaughtException", (error: unknown) => {
     log.fatal({ err: error }, "Uncaught exception");
-    worker.leave(`uncaught exception: ${error.message}`, EXIT_FATAL);
+    // Anything can be thrown, also null.
+    const reason = error instanceof Error ? error.message : String(error);
+    worker.leave(`uncaught exception: ${reason}`, EXIT_FATAL);
   });
 }
 
@@ -114,7 +116,8 @@ function createWorker(channel: WorkerChannel, counters: Counters, log: Logger): 
       isLeaving = true;
       if (exitCode !== undefined) process.exitCode = exitCode;
       channel.send("leaving", { reason });
-      stop(exitCode === undefined ? stopMs : FATAL_STOP_MS);
+      if (drain) drain.leave(exitCode === undefined ? stopMs : FATAL_STOP_MS);
+      else exit();
     },
   };
 }

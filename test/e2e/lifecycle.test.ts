@@ -71,7 +71,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
   test(`${signal} ends with status 0 and leaves no file behind`, async (t) => {
     const portico = await startPortico(t, { conf: { vhosts: [vhost] }, files, workers: 2 });
     const run = join(portico.directory, "..", "run");
-    assert.deepEqual(readdirSync(run).toSorted(), ["portico.pid", "portico.sock"]);
+    for (const name of ["portico.pid", "portico.sock"]) assert.ok(readdirSync(run).includes(name));
     assert.equal(readFileSync(join(run, "portico.pid"), "utf8"), `${portico.pid}\n`);
     assert.equal(statSync(join(run, "portico.sock")).mode & 0o777, 0o600);
     portico.signal(signal);
