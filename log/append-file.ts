@@ -29,8 +29,14 @@ export interface AppendFile {
   close(): Promise<void>;
 }
 
+export type AppendFileEvents = {
+  /** Writing has begun to fail; not called again before it worked. */
+  readonly onFailure?: (error: Error) => void;
+  readonly onDrop?: (lines: number) => void;
+};
+
 /** Opens a file for appending, and creates it where it is missing. Throws where that fails. */
-export function createAppendFile(path: string): AppendFile {
+export function createAppendFile(path: string, events: AppendFileEvents = {}): AppendFile {
   let fd = openSync(path, OPEN_FLAGS, MODE);
   /** Takes the place of `fd` once no line is half written. */
   let reopened: number | undefined;
@@ -42,6 +48,12 @@ export function createAppendFile(path: string): AppendFile {
   /** Lines on their way to the file; they go before `lines`. */
   let current: Buffer | undefined;
   let dropped = 0;
+  let hasFailed = false;
+
+  function drop(count: number): void {
+    dropped += count;
+    if (count > 0) events.onDrop?.(count);
+  }
 
   function flush(): void {
     clearTimeout(timer);
@@ -56,6 +68,8 @@ export function createAppendFile(path: string): AppendFile {
   }
 
   function onWritten(error: Error | null, written: number): void {
+    if (error && !hasFailed) events.onFailure?.(error);
+    hasFailed = error !== null;
     activity = error ? "failing" : "idle";
     // The rest of a short write goes first, or a line would stay torn.
     if (current && !error)
@@ -78,7 +92,7 @@ export function createAppendFile(path: string): AppendFile {
 
   function end(): void {
     if (!onEnd) return;
-    dropped += countLines(lines) + countLines(current?.toString("latin1") ?? "");
+    drop(countLines(lines) + countLines(current?.toString("latin1") ?? ""));
     close(fd, ignore);
     onEnd();
   }
@@ -90,7 +104,7 @@ export function createAppendFile(path: string): AppendFile {
     write(line) {
       const pending = lines.length + (current?.length ?? 0);
       if (onEnd || pending + line.length > MAX_PENDING_BYTES) {
-        dropped += 1;
+        drop(1);
         return;
       }
       lines += line;

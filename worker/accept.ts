@@ -2,11 +2,14 @@
 
 import net from "node:net";
 import type { WorkerListener } from "../ipc/messages.ts";
+import type { Logger } from "../log/logger.ts";
 import type { Counters } from "./counters.ts";
 import type { Connection } from "./http/connection.ts";
 
 /** Connections the kernel queues while all workers are busy. */
 const BACKLOG = 4096;
+/** Failures of accept(2), such as EMFILE, come by the thousand: one line says so each time. */
+const COMPLAINT_MS = 1_000;
 
 export type Acceptor = {
   /** Starts to listen; rejects with the error of listen(2), such as EADDRINUSE. */
@@ -19,6 +22,7 @@ export type Acceptor = {
 export function createAcceptor(
   listener: WorkerListener,
   counters: Counters,
+  log: Logger,
   onConnection: (socket: net.Socket) => void,
 ): Acceptor {
   const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
@@ -26,12 +30,20 @@ export function createAcceptor(
     socket.once("close", () => (counters.openConnections -= 1));
     onConnection(socket);
   });
+  let complainedAt = -COMPLAINT_MS;
+  // Without a listener the first client too many would end the worker.
+  function complain(error: Error): void {
+    if (performance.now() - complainedAt < COMPLAINT_MS) return;
+    complainedAt = performance.now();
+    log.error({ err: error }, `Cannot accept on "${listener.address}"`);
+  }
   return {
     listen: () =>
       new Promise((resolve, reject) => {
         server.once("error", reject);
         server.listen({ fd: listener.fd, backlog: BACKLOG }, () => {
           server.off("error", reject);
+          server.on("error", complain);
           resolve();
         });
       }),

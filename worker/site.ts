@@ -125,7 +125,7 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
     const handOver = connectionHandler(listener, services, front, router, (vhost, key, message) =>
       problems.push({ vhost, path: key, message }),
     );
-    return { listener, acceptor: createAcceptor(listener, counters, handOver) };
+    return { listener, acceptor: createAcceptor(listener, counters, log, handOver) };
   });
 
   const stop = async (): Promise<void> => {
@@ -211,7 +211,7 @@ function openAccessLog(vhost: VhostConfig, services: VhostServices): SiteVhost["
       return undefined;
     }
     // Vhosts may share one file: one buffer, so that lines stay whole and in order.
-    const file = services.logFiles.get(path) ?? createAppendFile(path);
+    const file = services.logFiles.get(path) ?? openLogFile(path, services);
     services.logFiles.set(path, file);
     return createAccessLog(file);
   } catch (error) {
@@ -221,6 +221,15 @@ function openAccessLog(vhost: VhostConfig, services: VhostServices): SiteVhost["
     );
     return undefined;
   }
+}
+
+/** A disk that is full costs log lines, said once and counted, never requests. */
+function openLogFile(path: string, { log, counters }: SiteServices): AppendFile {
+  return createAppendFile(path, {
+    onFailure: (error) =>
+      log.error({ err: error }, `Cannot write to "${path}": lines will be lost`),
+    onDrop: (lines) => (counters.worker.logLinesDropped += lines),
+  });
 }
 
 function reopenAll(logFiles: ReadonlyMap<string, AppendFile>): string[] {

@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { existsSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import net from "node:net";
 import test from "node:test";
+import { needs } from "../helpers/programs.ts";
 import { startPortico, waitUntil, type Portico } from "../helpers/server.ts";
 import { fetchOnce, freshConnections, keptConnections } from "../helpers/traffic.ts";
 
@@ -15,6 +18,7 @@ const vhost = {
   port: 0,
   mounts: [{ mountpoint: "/", origin: "file://public" }],
 };
+const LINUX_ONLY = { skip: process.platform !== "linux" && "needs /proc" };
 const DEATH = [/^Worker died/];
 
 async function servingPids(portico: Portico): Promise<number[]> {
@@ -200,5 +204,55 @@ test(
     process.kill(worker, "SIGKILL");
     await waitUntil("the CGI to be gone", () => !isAlive(pid));
     socket.destroy();
+  },
+);
+
+test(
+  "a replacement that hangs while it starts is killed and tried again",
+  LINUX_ONLY,
+  async (t) => {
+    const plugin = `import { existsSync } from "node:fs";
+if (existsSync(new URL("../hang", import.meta.url))) await new Promise(() => setInterval(() => {}, 60_000));
+export default { name: "hanger", start: () => ({}) };`;
+    const portico = await startPortico(t, {
+      conf: {
+        global: { "ready-secs": 2, "plugin-dir": "plugins" },
+        vhosts: [{ ...vhost, "ws-protocols": [{ hanger: {} }] }],
+      },
+      files: { ...files, "plugins/hanger.mjs": plugin },
+      workers: 1,
+      expect: DEATH,
+    });
+    const [first = 0] = await servingPids(portico);
+    portico.write("hang", "");
+    process.kill(first, "SIGKILL");
+    await portico.log(/^Worker died \(SIGKILL, did not serve within ready-secs/);
+    rmSync(join(portico.directory, "hang"));
+    await waitUntil("a worker that serves", async () => (await servingPids(portico)).length === 1);
+    await fetchOnce(`${portico.url()}/small`, false, expected);
+  },
+);
+
+test(
+  "a supervisor without descriptors for a new worker serves on and tries again",
+  LINUX_ONLY,
+  async (t) => {
+    const prlimit = needs(t, "prlimit", ["prlimit"]);
+    if (!prlimit) return;
+    const portico = await startPortico(t, {
+      conf: { vhosts: [vhost] },
+      files,
+      workers: 2,
+      expect: [...DEATH, /^Control/],
+    });
+    const [victim = 0] = await servingPids(portico);
+    const limit = (soft: string): Buffer =>
+      execFileSync(prlimit, ["--pid", String(portico.pid), `--nofile=${soft}:`]);
+    limit("12");
+    process.kill(victim, "SIGKILL");
+    await portico.log(/^Worker died \(cannot start: .*EMFILE/);
+    await fetchOnce(`${portico.url()}/small`, false, expected);
+    limit("1024");
+    await waitUntil("a replacement", async () => (await servingPids(portico)).length === 2);
   },
 );
