@@ -21,6 +21,8 @@ import { createUsageMeter } from "./usage.ts";
 import { createWatchdog } from "./watchdog.ts";
 import type { WorkerProcess } from "./worker-process.ts";
 
+/** Keys of "global" that hold from start to end. */
+const LASTING_KEYS = ["pid-file", "control-socket"] as const;
 const MS_PER_SEC = 1_000;
 const TICK_MS = 1_000;
 /** How often an interface that does not exist is looked for. */
@@ -188,6 +190,9 @@ export class Supervisor {
       // The wait may be long; what is served afterwards is what stands in the files then.
       if (await this.#generations.makeRoom(previous))
         loaded = await loadConfig(this.#options.directory);
+      for (const key of LASTING_KEYS)
+        if (loaded.config.global[key] !== this.#loaded.config.global[key])
+          this.#log.warn(`"${key}" was changed: that takes effect when the server is started anew`);
       const next = await this.#launch(loaded);
       if (this.#isStopping()) return { ok: false, message: "The server stopped meanwhile" };
       this.#adopt(next, loaded);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import test from "node:test";
-import { startPortico, waitUntil, type Portico } from "../helpers/server.ts";
+import { runPortico, startPortico, waitUntil, type Portico } from "../helpers/server.ts";
 import { fetchOnce, freshConnections, keptConnections, slowDownloads } from "../helpers/traffic.ts";
 
 const RELOADS = 50;
@@ -151,4 +152,25 @@ test("twenty SIGHUPs at once become few reloads, and the last one sees the newes
     return response.headers.get("x-version") === "two";
   });
   assert.ok((await portico.status()).generation <= 4);
+});
+
+test("a reload says which changed keys wait for the next start, and commands still find the server", async (t) => {
+  const portico = await startPortico(t, {
+    conf: conf(),
+    files,
+    workers: 1,
+    expect: [/^"control-socket" was changed/],
+  });
+  const changed = conf();
+  portico.writeConf({
+    ...changed,
+    global: { ...changed.global, "control-socket": "elsewhere.sock" },
+  });
+  assert.equal((await portico.control("reload")).ok, true);
+  await portico.log(/^"control-socket" was changed/);
+  const { code, stdout } = await runPortico(["status", "-c", portico.directory], {
+    RUNTIME_DIRECTORY: join(portico.directory, "..", "run"),
+  });
+  assert.equal(code, 0);
+  assert.match(stdout, /generation 2/);
 });

@@ -179,9 +179,11 @@ export async function waitUntil<T>(
 /** Runs the command line to its end. */
 export async function runPortico(
   args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
 ): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
   const child = spawn(process.execPath, ["--disable-sigusr1", LAUNCHER, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, ...environment },
   });
   const exited = once(child, "close") as Promise<[number | null]>;
   const [stdout, stderr] = await Promise.all([collect(child.stdout), collect(child.stderr)]);
