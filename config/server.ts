@@ -54,7 +54,7 @@ export const globalShape = object({
     }),
   "timeout-secs": secondsOr(15).meta({
     description:
-      "Longest wait for a TLS handshake, a request header, a body or a client that does not read; 0 means the default.",
+      "Longest wait for a TLS handshake, a request header, a body or a client that does not read; 0 means the default. A body that takes longer has to come at 500 bytes a second or more.",
   }),
   "init-ssl": flag().meta({
     description: "Turns TLS on; required before any vhost may have host-ssl keys.",

@@ -97,7 +97,7 @@ export async function startPortico(t: TestContext, options: PorticoOptions): Pro
       env: {
         ...process.env,
         RUNTIME_DIRECTORY: run,
-        // Shared by all tests: workers start in a third of the time.
+        // Shared by all tests, so that workers start sooner.
         NODE_COMPILE_CACHE: join(runtimeDirectory(), "compile-cache"),
         ...options.env,
       },
