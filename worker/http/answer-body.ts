@@ -1,10 +1,16 @@
 // The body of a streamed answer: holds it to its announced length and passes the client's pace back to whoever writes.
 
-import type { ServerResponse } from "node:http";
 import { Writable } from "node:stream";
 
+/** Where the pieces of a body go. A ServerResponse is one. */
+export type BodySink = {
+  /** Calls back once the kernel has the piece, or nobody will take it any more. */
+  write(chunk: Buffer, taken: (error?: Error | null) => void): unknown;
+  end(): unknown;
+};
+
 export type AnswerBodyOptions = {
-  readonly response: ServerResponse;
+  readonly sink: BodySink;
   /** Content-Length as announced, undefined when chunked or until close. */
   readonly length: number | undefined;
   /** False for HEAD, 204 and 304: what is written goes nowhere. */
@@ -13,7 +19,7 @@ export type AnswerBodyOptions = {
   readonly cut: (reason: string) => void;
 };
 
-/** Ends the response when it ends; destroyed before that, or ended with a wrong length, it cuts the connection. */
+/** Ends the sink when it ends; destroyed before that, or ended with a wrong length, it cuts the connection. */
 export class AnswerBody extends Writable {
   readonly #options: AnswerBodyOptions;
   bytes = 0;
@@ -24,14 +30,14 @@ export class AnswerBody extends Writable {
   }
 
   override _write(chunk: Buffer, _encoding: string, done: () => void): void {
-    const { response, length, sends } = this.#options;
+    const { sink, length, sends } = this.#options;
     if (!sends) return done();
     if (length !== undefined && this.bytes + chunk.length > length)
       return this.#fail(`The body is longer than the announced ${length} bytes`);
     if (chunk.length === 0) return done();
     this.bytes += chunk.length;
     // Called when the kernel has taken it: at most one piece waits here and one in the socket.
-    response.write(chunk, (error) => {
+    sink.write(chunk, (error) => {
       // Going on would spin: a dead connection takes everything at once.
       if (error) this.destroy();
       else done();
@@ -39,10 +45,10 @@ export class AnswerBody extends Writable {
   }
 
   override _final(done: () => void): void {
-    const { response, length, sends } = this.#options;
+    const { sink, length, sends } = this.#options;
     if (sends && length !== undefined && this.bytes !== length)
       return this.#fail(`The body ended after ${this.bytes} of ${length} announced bytes`);
-    response.end();
+    sink.end();
     done();
   }
 

@@ -1,4 +1,4 @@
-// The head of one HTTP/1 request, checked: what Node's parser lets through and RFC 9112 does not.
+// The head of one request, checked, and for HTTP/1 the check itself: what Node's parser lets through and RFC 9112 does not.
 // Decides on the raw fields; `headers` of Node drops duplicates. Pure.
 
 import type { HeaderPair } from "../../config/vhost.ts";
@@ -24,7 +24,7 @@ export type RequestHead = {
   readonly target: ByteString;
   readonly path: ByteString;
   readonly query: ByteString | undefined;
-  readonly version: "1.0" | "1.1";
+  readonly version: "1.0" | "1.1" | "2.0";
   readonly authority: Authority | undefined;
   /** 0 without a body, undefined when chunked. */
   readonly bodyBytes: number | undefined;

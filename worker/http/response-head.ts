@@ -14,7 +14,7 @@ export type ReplyHead = {
   readonly headers: readonly HeaderPair[];
   readonly configured: ConfiguredFields;
   readonly serverString: string | undefined;
-  readonly version: "1.0" | "1.1";
+  readonly version: "1.0" | "1.1" | "2.0";
   /** Bytes of the body that GET would bring, undefined when they are not known before. */
   readonly length: number | undefined;
   readonly closes: boolean;
@@ -57,13 +57,18 @@ export function composeFields(reply: ReplyHead): string[] {
   const { configured, status } = reply;
   const fields: string[] = [];
   let hasServer = reply.serverString === undefined;
+  const isHttp2 = reply.version === "2.0";
   let upgrade = false;
   for (const [name, value] of reply.headers) {
     const lower = name.toLowerCase();
     if (FRAMING.has(lower)) continue;
     if (configured.names.has(lower) && lower !== "set-cookie" && applies(lower, status)) continue;
     if (lower === "server") hasServer = true;
-    if (lower === "upgrade") upgrade = true;
+    if (lower === "upgrade") {
+      // HTTP/2 has no such field (RFC 9113 8.2.2), and a status that needs it means a protocol of HTTP/1.1.
+      if (isHttp2) continue;
+      upgrade = true;
+    }
     fields.push(name, value);
   }
   for (const [name, value] of configured.fields) {
@@ -74,7 +79,7 @@ export function composeFields(reply: ReplyHead): string[] {
   }
   if (!hasServer) fields.push("Server", reply.serverString ?? "");
   frame(fields, reply);
-  persist(fields, reply, upgrade);
+  if (!isHttp2) persist(fields, reply, upgrade);
   return fields;
 }
 
