@@ -5,9 +5,16 @@ import { isIP } from "node:net";
 import { resolve } from "node:path";
 import { placeName, problemAt, problemNear, type ConfigDocument } from "./document.ts";
 import { fileKind, globalKind, mountKind, vhostKind } from "./kinds.ts";
-import { decodeMembers, siftMembers, spread, type Found, type Place } from "./members.ts";
+import {
+  createMemberDecoder,
+  siftMembers,
+  spread,
+  type Found,
+  type MemberDecoder,
+  type Place,
+} from "./members.ts";
 import { keysOfSchemes, type MountConfig } from "./mount.ts";
-import { locateOrigin, parseOrigin } from "./origin.ts";
+import { locateOrigin, parseOrigin, type Origin } from "./origin.ts";
 import type { Report } from "./problems.ts";
 import { readProtocols, type ProtocolConfig } from "./protocol.ts";
 import type { GlobalConfig } from "./server.ts";
@@ -36,6 +43,12 @@ export function decodeDocuments(
   exists: (path: string) => boolean,
   report: Report,
 ): Draft {
+  const reading: Reading = {
+    report,
+    vhostKeys: createMemberDecoder(vhostKind),
+    mountKeys: createMemberDecoder(mountKind),
+    located: createOriginLocator(exists),
+  };
   const globals: Found[] = [];
   const vhosts: VhostDraft[] = [];
   for (const document of documents) {
@@ -47,12 +60,32 @@ export function decodeDocuments(
       } else if (part.key === "vhosts")
         for (const place of elements(part, "vhosts", report)) {
           const vhost = expectObject(place, report);
-          if (vhost) vhosts.push(decodeVhost(vhost, place, exists, report));
+          if (vhost) vhosts.push(decodeVhost(vhost, place, reading));
         }
     }
   }
   const pluginDirs = globals.filter((found) => found.key === "plugin-dir").flatMap(spread);
   return { global: decodeGlobal(globals, documents, report), pluginDirs, vhosts };
+}
+
+/** What one reading works with. */
+type Reading = {
+  readonly report: Report;
+  readonly vhostKeys: MemberDecoder<typeof vhostKind.shape>;
+  readonly mountKeys: MemberDecoder<typeof mountKind.shape>;
+  readonly located: (origin: Origin, directory: string) => Origin;
+};
+
+/** Ten thousand mounts may have one origin, which is one object then: it is looked for once. */
+function createOriginLocator(exists: (path: string) => boolean): Reading["located"] {
+  const byDirectory = new Map<string, Map<Origin, Origin>>();
+  return (origin, directory) => {
+    const known = byDirectory.get(directory) ?? new Map<Origin, Origin>();
+    byDirectory.set(directory, known);
+    const located = known.get(origin) ?? locateOrigin(origin, directory, exists);
+    known.set(origin, located);
+    return located;
+  };
 }
 
 function decodeGlobal(
@@ -73,7 +106,7 @@ function decodeGlobal(
   const [document] = documents;
   if (!document) return undefined;
   const place = { node: document.root, path: "global", document };
-  return decodeMembers(globalKind, [...winners.values(), ...repeated], place, report);
+  return createMemberDecoder(globalKind)([...winners.values(), ...repeated], place, report);
 }
 
 function sayWhichHolds(earlier: Found, later: Found, report: Report): void {
@@ -83,23 +116,19 @@ function sayWhichHolds(earlier: Found, later: Found, report: Report): void {
   report(problemAt(later.document, "notice", later.node.offset, later.path, message));
 }
 
-function decodeVhost(
-  vhost: ObjectNode,
-  place: Place,
-  exists: (path: string) => boolean,
-  report: Report,
-): VhostDraft {
+function decodeVhost(vhost: ObjectNode, place: Place, reading: Reading): VhostDraft {
   const { document, path } = place;
+  const { report } = reading;
   const found = siftMembers(vhostKind, vhost, place, report);
   const mounts = found
     .filter((one) => one.key === "mounts")
     .flatMap((one) => elements(one, "mounts", report))
-    .map((mount) => decodeMount(mount, mount.path.slice(path.length + 1), exists, report))
+    .map((mount) => decodeMount(mount, mount.path.slice(path.length + 1), reading))
     .filter((mount) => mount !== undefined);
   const protocols = found
     .filter((one) => one.key === "ws-protocols")
     .flatMap((one) => readProtocols({ ...one, path }, report));
-  const keys = decodeMembers(vhostKind, found, place, report);
+  const keys = reading.vhostKeys(found, place, report);
   return {
     where: { file: document.file, path },
     keys: keys && withSocketPath(keys, place, report),
@@ -121,17 +150,13 @@ function withSocketPath(keys: VhostKeys, { document, path: at }: Place, report: 
   return { ...keys, interface: resolve(document.directory, path) };
 }
 
-function decodeMount(
-  place: Place,
-  path: string,
-  exists: (path: string) => boolean,
-  report: Report,
-): MountConfig | undefined {
+function decodeMount(place: Place, path: string, reading: Reading): MountConfig | undefined {
+  const { report } = reading;
   const mount = expectObject(place, report);
   if (!mount) return undefined;
   const { members, before } = readSecondOrigin(mount, place, report);
   const found = siftMembers(mountKind, { ...mount, members }, place, report);
-  const keys = decodeMembers(mountKind, found, place, report);
+  const keys = reading.mountKeys(found, place, report);
   if (!keys) return undefined;
   for (const { key, node, path: at } of found) {
     const { scheme } = keys.origin;
@@ -147,7 +172,7 @@ function decodeMount(
   }
   return {
     ...keys,
-    origin: locateOrigin(keys.origin, place.document.directory, exists),
+    origin: reading.located(keys.origin, place.document.directory),
     path,
     ...(before !== undefined && { before }),
   };

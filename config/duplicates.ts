@@ -7,7 +7,8 @@ import { childPath, type Member, type Node } from "./tree.ts";
 
 /** Reports every key that stands twice in its object, except those that lwsws lets repeat. */
 export function checkDuplicates(document: ConfigDocument, report: Report): void {
-  visit(document.root, "");
+  // Paths are made for what is reported only, and that is rare.
+  if (isSuspect(document.root)) visit(document.root, "");
 
   function visit(node: Node, path: string): void {
     if (node.kind === "array")
@@ -26,6 +27,19 @@ export function checkDuplicates(document: ConfigDocument, report: Report): void 
       visit(member.value, childPath(path, member.key));
     }
   }
+}
+
+/** True where any key stands twice in its object, even if it may. */
+function isSuspect(node: Node): boolean {
+  if (node.kind === "scalar") return false;
+  if (node.kind === "array") return node.items.some(isSuspect);
+  const { members } = node;
+  const keys = new Set(members.map(({ key }) => key));
+  return (
+    keys.size < members.length ||
+    keys.has("__proto__") ||
+    members.some((member) => isSuspect(member.value))
+  );
 }
 
 /** A second "origin" in a mount is left to the reader of mounts, which knows what it means. */

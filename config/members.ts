@@ -5,7 +5,8 @@ import { isMissed, repeatableKeys, type InertKeys } from "./inert-keys.ts";
 import type { Problem, Report, Severity } from "./problems.ts";
 import { suggest } from "./suggest.ts";
 import { childPath, nearest, plainValue, type Member, type Node, type ObjectNode } from "./tree.ts";
-import { decode, type Infer, type ObjectShape } from "./shape.ts";
+import { createObjectDecoder } from "./object-decoder.ts";
+import type { Infer, Issue, ObjectShape } from "./shape.ts";
 import { resolve } from "node:path";
 
 /** What an object of the configuration may hold. */
@@ -72,13 +73,25 @@ function checkSpelling(
   if (other) say("error", `The same key as "${key}" at ${placeName(document, other)}`);
 }
 
-/** Decodes what was found by the shape of its kind. Of several values of one key the last holds, but for repeatable keys. */
-export function decodeMembers<S extends ObjectShape>(
-  kind: Kind<S>,
+/** Decodes what was found in an object, undefined with a problem reported for each thing wrong. */
+export type MemberDecoder<S extends ObjectShape> = (
   found: readonly Found[],
   place: Place,
   report: Report,
-): Infer<S> | undefined {
+) => Infer<S> | undefined;
+
+/** Decodes objects of one kind. Of several values of one key the last holds, but for repeatable keys. */
+export function createMemberDecoder<S extends ObjectShape>(kind: Kind<S>): MemberDecoder<S> {
+  const decodeObject = createObjectDecoder(kind.shape);
+  return (found, place, report) => {
+    const result = decodeObject(rawMembers(kind, found));
+    if (result.ok) return result.value;
+    for (const issue of result.issues) report(placeIssue(kind, issue, found, place));
+    return undefined;
+  };
+}
+
+function rawMembers(kind: Kind, found: readonly Found[]): Record<string, unknown> {
   const raw: Record<string, unknown> = {};
   for (const one of found) {
     const { key } = one;
@@ -87,33 +100,26 @@ export function decodeMembers<S extends ObjectShape>(
     if (!repeatableKeys.has(key)) raw[key] = valueOf(one);
     else raw[key] = [...((raw[key] as unknown[]) ?? []), ...spread(one).map(valueOf)];
   }
-  const result = decode(kind.shape, raw);
-  if (result.ok) return result.value;
-  const sources = sourcesOf(kind, found);
-  for (const issue of result.issues) {
-    const [key = "", ...rest] = issue.path;
-    const values = sources.get(String(key));
-    if (!values) {
-      const { document, node, path } = place;
-      report(
-        problemAt(
-          document,
-          "error",
-          node.offset,
-          childPath(path, key),
-          `Missing: ${kind.title} needs "${key}"`,
-        ),
-      );
-      continue;
-    }
-    const isList = repeatableKeys.has(String(key)) && typeof rest[0] === "number";
-    const source = (isList ? values[Number(rest.shift())] : values[0]) ?? place;
-    const below = rest.reduce<string>(childPath, "");
-    const { offset } = nearest(source.node, below).node;
-    const path = rest.reduce<string>(childPath, source.path);
-    report(problemAt(source.document, "error", offset, path, issue.message));
+  return raw;
+}
+
+function placeIssue(
+  kind: Kind,
+  { path: [key = "", ...rest], message }: Issue,
+  found: readonly Found[],
+  place: Place,
+): Problem {
+  const values = sourcesOf(kind, found).get(String(key));
+  if (!values) {
+    const says = `Missing: ${kind.title} needs "${key}"`;
+    return problemAt(place.document, "error", place.node.offset, childPath(place.path, key), says);
   }
-  return undefined;
+  const isList = repeatableKeys.has(String(key)) && typeof rest[0] === "number";
+  const source = (isList ? values[Number(rest.shift())] : values[0]) ?? place;
+  const below = rest.reduce<string>(childPath, "");
+  const { offset } = nearest(source.node, below).node;
+  const path = rest.reduce<string>(childPath, source.path);
+  return problemAt(source.document, "error", offset, path, message);
 }
 
 /** Where each value of the shape was found, several for a repeatable key. */

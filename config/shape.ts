@@ -24,6 +24,11 @@ export function decode<S extends z.ZodType>(shape: S, value: unknown): Decoded<I
   return { ok: false, issues };
 }
 
+/** True for a member that an object may be without, and then has no value. */
+export function mayLack(member: Shape): boolean {
+  return member instanceof z.ZodExactOptional;
+}
+
 /** A boolean in any of lwsws's spellings: a non-zero number, "on", "yes", "true" are true; 0, "off", "no", "false" are false. */
 export function flag(fallback = false) {
   return setting().default(fallback);
