@@ -140,4 +140,5 @@ export const repeatableKeys: ReadonlySet<string> = new Set([
   "ssl-client-option-clear",
   "filepath",
   "filespath",
+  "origins",
 ]);

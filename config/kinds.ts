@@ -10,6 +10,7 @@ import {
 import type { Kind } from "./members.ts";
 import { mountPaths, mountShape } from "./mount.ts";
 import { globalPaths, globalShape } from "./server.ts";
+import { protocolShape } from "./protocol-keys.ts";
 import { object } from "./shape.ts";
 import { vhostPaths, vhostShape } from "./vhost.ts";
 
@@ -60,9 +61,9 @@ export const mountKind: Kind<typeof mountShape> = {
 };
 
 /** The options of a protocol that are the server's; all others are the plugin's, whose own shape decodes them. */
-export const protocolKind: Kind = {
+export const protocolKind: Kind<typeof protocolShape> = {
   title: "a protocol",
-  shape: object({}),
+  shape: protocolShape,
   paths: [],
   others: {
     default:

@@ -1,14 +1,17 @@
 // One protocol plugin, as a vhost enables it: a member of "ws-protocols".
 
 import { problemAt } from "./document.ts";
-import { inertProtocolKeys, isMissed } from "./inert-keys.ts";
-import type { Place } from "./members.ts";
+import { protocolKind } from "./kinds.ts";
+import { decodeMembers, siftMembers, type Place } from "./members.ts";
 import type { Report } from "./problems.ts";
+import type { ProtocolKeys } from "./protocol-keys.ts";
 import { readFlag } from "./shape.ts";
 import { childPath, plainObject, plainValue, type Member, type ObjectNode } from "./tree.ts";
 
 export type ProtocolConfig = {
   readonly name: string;
+  /** What the server itself keeps to. */
+  readonly keys: ProtocolKeys;
   /** As written in the file; the plugin's own shape decodes them in the worker. An option given twice is an array. */
   readonly options: Readonly<Record<string, unknown>>;
   /** Serves WebSocket clients that name no protocol. */
@@ -71,43 +74,31 @@ function readProtocol(
     report(problemAt(document, "error", member.value.offset, place.path, message));
     return undefined;
   }
-  const options: Member[] = [];
-  let isDefault = false;
-  for (const option of member.value.kind === "object" ? member.value.members : []) {
-    const optionPath = childPath(place.path, option.key);
-    const value = plainValue(option.value);
-    const inert = Object.hasOwn(inertProtocolKeys, option.key)
-      ? inertProtocolKeys[option.key]
-      : undefined;
-    if (option.key === "default") {
-      if (value === null) continue;
-      isDefault = true;
-      if (readFlag(value) !== false) continue;
-      const message =
-        'Counts by being there, as in lwsws: even "0" makes this protocol the default';
-      report(problemAt(document, "notice", option.offset, optionPath, message));
-    } else if (inert) {
-      if (value === null || !isMissed(inert, value)) continue;
-      const [severity, end] = inert.isGuard
-        ? (["error", ", and without it this would stand open"] as const)
-        : (["notice", ""] as const);
-      report(
-        problemAt(
-          document,
-          severity,
-          option.offset,
-          optionPath,
-          `"${option.key}" ${inert.says}${end}`,
-        ),
-      );
-      // "status" is lwsws's way of having at least one option; its core never reads it.
-    } else if (option.key !== "status") options.push(option);
+  const members = member.value.kind === "object" ? member.value.members : [];
+  const isOurs = ({ key }: Member): boolean => SERVER_KEYS.some((keys) => Object.hasOwn(keys, key));
+  const object = (kept: readonly Member[]): ObjectNode => ({
+    kind: "object",
+    members: kept,
+    offset: member.value.offset,
+  });
+  const own = object(members.filter(isOurs));
+  const at = { ...place, node: own };
+  const found = siftMembers(protocolKind, own, at, report);
+  const keys = decodeMembers(protocolKind, found, at, report);
+  if (!keys) return undefined;
+  const fallback = found.find(({ key }) => key === "default");
+  if (fallback && readFlag(plainValue(fallback.node)) === false) {
+    const message = 'Counts by being there, as in lwsws: even "0" makes this protocol the default';
+    report(problemAt(document, "notice", fallback.node.offset, fallback.path, message));
   }
-  const object: ObjectNode = { kind: "object", members: options, offset: member.value.offset };
   return {
     name: member.key,
-    options: plainObject(object),
-    isDefault,
+    keys,
+    options: plainObject(object(members.filter((one) => !isOurs(one)))),
+    isDefault: fallback !== undefined,
     path,
   };
 }
+
+/** Where the keys stand that are not the plugin's. */
+const SERVER_KEYS = [protocolKind.shape.shape, protocolKind.others, protocolKind.inert];

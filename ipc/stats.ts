@@ -34,6 +34,9 @@ export const workerCounters = object({
   busPublished: number(),
   busDelivered: number(),
   busDropped: number(),
+  /** WebSocket messages that a slow peer did not get, and peers closed for being slow. */
+  wsDropped: number(),
+  wsTooSlow: number(),
 });
 
 /** How one worker stands now. Bytes, milliseconds. */
@@ -164,6 +167,8 @@ export function emptyWorkerCounters(): WorkerCounters {
     busPublished: 0,
     busDelivered: 0,
     busDropped: 0,
+    wsDropped: 0,
+    wsTooSlow: 0,
   };
 }
 

@@ -5,7 +5,7 @@ import type { VhostConfig } from "../config/vhost.ts";
 import type { Logger } from "../log/logger.ts";
 import type { ByteString, Exchange } from "./http/exchange.ts";
 import type { CgiCounters } from "./counters.ts";
-import type { ProtocolHost } from "./protocol.ts";
+import type { ProtocolHost } from "./protocol-host.ts";
 
 /** A provisioned mount. */
 export interface Mount {

@@ -1,16 +1,19 @@
 // One WebSocket connection as a protocol sees it: sending within a limit, liveness, traffic and one end.
 // A protocol that throws loses this connection, never the worker.
 
-import type { VhostCounters } from "../ipc/stats.ts";
+import type { VhostCounters, WorkerCounters } from "../ipc/stats.ts";
 import type { Logger } from "../log/logger.ts";
 import type { ByteString } from "./http/exchange.ts";
+import type { PeerLimits, ProtocolHost } from "./protocol-host.ts";
 import type { Peer, ProtocolInstance } from "./protocol.ts";
 
-/** Bytes that may wait for a slow peer; found above this by the next message, the peer is cut. */
-export const SEND_QUEUE_LIMIT_BYTES = 1024 * 1024;
 /** A queued message costs some 300 bytes beside its payload, so tiny ones are limited by number too. */
 export const SEND_QUEUE_LIMIT_MESSAGES = 16 * 1024;
+/** Messages may come in bursts of what this many seconds allow. */
+const BURST_SECS = 2;
 
+const POLICY = 1008;
+const TRY_LATER = 1013;
 const GOING_WRONG = 1011;
 const OPEN = 1;
 
@@ -21,6 +24,7 @@ export interface FrameSocket {
   readonly bufferedAmount: number;
   send(message: string | Uint8Array, sent: () => void): void;
   ping(): void;
+  pong(data: Buffer, mask: boolean, sent: () => void): void;
   close(code?: number, reason?: string): void;
   terminate(): void;
 }
@@ -41,9 +45,14 @@ export type PeerOptions = {
   /** Totals of the meter that are counted already. */
   readonly counted: ByteMeter;
   readonly counters: Pick<VhostCounters, "rx" | "tx">;
-  readonly instance: ProtocolInstance;
+  readonly host: Pick<ProtocolHost, "instance" | "limits">;
+  readonly budget: QueueBudget;
+  readonly dropped: Pick<WorkerCounters, "wsDropped" | "wsTooSlow">;
   readonly log: Logger;
 };
+
+/** What waits for all peers of a worker together. */
+export type QueueBudget = { bytes: number; readonly maxBytes: number };
 
 /** How long a peer may be silent. */
 export type Patience = {
@@ -68,11 +77,21 @@ export class WebSocketPeer implements Peer {
   readonly #meter: ByteMeter;
   readonly #counters: Pick<VhostCounters, "rx" | "tx">;
   readonly #instance: ProtocolInstance;
+  readonly #limits: PeerLimits;
+  readonly #budget: QueueBudget;
+  readonly #dropped: PeerOptions["dropped"];
   readonly #log: Logger;
   #state: PeerState = "open";
   #countedRead: number;
   #countedWritten: number;
   #queuedMessages = 0;
+  /** What of the budget is ours, bytes. */
+  #queuedBytes = 0;
+  /** Waits until the queue is empty ("newest" only). */
+  #newest: string | Uint8Array | undefined;
+  /** Messages it may still send now, and when that was so. */
+  #allowance: number;
+  #allowedAt = performance.now();
   #heardAt = performance.now();
   #askedAt: number | undefined;
 
@@ -84,7 +103,11 @@ export class WebSocketPeer implements Peer {
     this.#frames = options.frames;
     this.#meter = options.meter;
     this.#counters = options.counters;
-    this.#instance = options.instance;
+    this.#instance = options.host.instance;
+    this.#limits = options.host.limits;
+    this.#budget = options.budget;
+    this.#dropped = options.dropped;
+    this.#allowance = options.host.limits.maxMessagesPerSec * BURST_SECS;
     this.#log = options.log;
     this.#countedRead = options.counted.bytesRead;
     this.#countedWritten = options.counted.bytesWritten;
@@ -98,13 +121,28 @@ export class WebSocketPeer implements Peer {
   /** Hands a message to the protocol. */
   receive(message: Buffer, isBinary: boolean): void {
     // Messages that crossed our close frame still count: what a drawing client sent last is not lost.
-    if (this.#state === "open" || this.#state === "closing")
-      this.#guard(() => this.#instance.message?.(this, message, isBinary));
+    if (this.#state !== "open" && this.#state !== "closing") return;
+    if (this.#limits.maxMessagesPerSec > 0 && !this.#mayReceive())
+      return this.close(POLICY, "Too many messages");
+    this.#guard(() => this.#instance.message?.(this, message, isBinary));
+  }
+
+  /** Answers a ping with its data (RFC 6455 5.5.3), within the limits of any other message. */
+  answerPing(data: Buffer): void {
+    if (this.#isFull()) this.#refuseMore();
+    else if (this.#state === "open") {
+      this.#queuedMessages += 1;
+      this.#frames.pong(data, false, this.#sent);
+      this.#account();
+    }
   }
 
   /** Tells the protocol that the connection is over. */
   end(code: number, reason: string): void {
     this.#countTraffic();
+    this.#newest = undefined;
+    this.#budget.bytes -= this.#queuedBytes;
+    this.#queuedBytes = 0;
     this.#become("gone");
     this.#guard(() => this.#instance.close?.(this, code, reason));
   }
@@ -112,16 +150,20 @@ export class WebSocketPeer implements Peer {
   send(message: string | Uint8Array): boolean {
     const frames = this.#frames;
     if (this.#state !== "open" || frames.readyState !== OPEN) return false;
-    const waiting = frames.bufferedAmount;
-    if (
-      waiting > SEND_QUEUE_LIMIT_BYTES ||
-      (waiting > 0 && this.#queuedMessages > SEND_QUEUE_LIMIT_MESSAGES)
-    ) {
-      this.cut("Too slow");
+    const { whenFull } = this.#limits.queue;
+    if (whenFull === "newest" && frames.bufferedAmount > 0) {
+      if (this.#newest !== undefined) this.#dropped.wsDropped += 1;
+      this.#newest = message;
+      return true;
+    }
+    if (this.#isFull()) {
+      if (whenFull === "drop") this.#dropped.wsDropped += 1;
+      else this.#refuseMore();
       return false;
     }
     this.#queuedMessages += 1;
     frames.send(message, this.#sent);
+    this.#account();
     return true;
   }
 
@@ -184,9 +226,50 @@ export class WebSocketPeer implements Peer {
     this.#frames.close(GOING_WRONG, "Protocol failed");
   }
 
+  #isFull(): boolean {
+    const waiting = this.#frames.bufferedAmount;
+    if (waiting === 0) return false;
+    const { bytes, maxBytes } = this.#budget;
+    return (
+      waiting > this.#limits.queue.maxBytes ||
+      this.#queuedMessages > SEND_QUEUE_LIMIT_MESSAGES ||
+      bytes > maxBytes
+    );
+  }
+
+  /** The close frame goes behind what waits; a peer that does not read even that is cut when its time is over. */
+  #refuseMore(): void {
+    if (this.#state !== "open") return;
+    this.#dropped.wsTooSlow += 1;
+    this.#log.debug({ peer: this.id, address: this.address }, "WebSocket closed: too slow");
+    this.close(TRY_LATER, "Too slow");
+  }
+
+  /** Keeps the budget in step with what waits here. */
+  #account(): void {
+    if (this.#state === "gone") return;
+    const waiting = this.#frames.bufferedAmount;
+    this.#budget.bytes += waiting - this.#queuedBytes;
+    this.#queuedBytes = waiting;
+  }
+
   readonly #sent = (): void => {
     this.#queuedMessages -= 1;
+    this.#account();
+    const newest = this.#newest;
+    if (newest === undefined || this.#frames.bufferedAmount > 0) return;
+    this.#newest = undefined;
+    this.send(newest);
   };
+
+  #mayReceive(): boolean {
+    const perSec = this.#limits.maxMessagesPerSec;
+    const now = performance.now();
+    const earned = ((now - this.#allowedAt) / 1000) * perSec;
+    this.#allowance = Math.min(perSec * BURST_SECS, this.#allowance + earned) - 1;
+    this.#allowedAt = now;
+    return this.#allowance >= 0;
+  }
 
   #become(state: PeerState): void {
     this.#state = state;

@@ -2,19 +2,18 @@
 // A bundled plugin's file is named like its protocol, so only those a configuration names are loaded.
 
 import { readdir } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { basename, extname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { ProtocolConfig } from "../config/protocol.ts";
 import { suggest } from "../config/suggest.ts";
 import type { VhostConfig } from "../config/vhost.ts";
-import type { ProtocolContext, ProtocolDefinition, ProtocolHost } from "./protocol.ts";
+import { createProtocolHost, type ProtocolHost } from "./protocol-host.ts";
+import type { ProtocolContext, ProtocolDefinition } from "./protocol.ts";
 
 const PLUGIN_FILE = /(?<!\.d)\.(?:ts|mts|js|mjs)$/;
 /** A name travels in Sec-WebSocket-Protocol, so it is a token (RFC 9110 5.6.2). */
 const PROTOCOL_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
-/** Options that belong to the server, which reads or refuses them with the rest of the file. */
-const SERVER_OPTIONS = new Set(["default", "status", "raw", "basic-auth"]);
-
 export type PluginProblem = { readonly file: string; readonly message: string };
 
 export type LoadedPlugins = {
@@ -24,11 +23,20 @@ export type LoadedPlugins = {
   readonly problems: readonly PluginProblem[];
 };
 
-/** Loads the bundled plugins that are `wanted` and every plugin of `directories`. */
-export async function loadPlugins(
-  directories: readonly string[],
-  wanted: ReadonlySet<string>,
-): Promise<LoadedPlugins> {
+export type PluginSources = {
+  /** Each plugin in them is loaded. */
+  readonly directories: readonly string[];
+  /** Names of protocols; bundled ones among them are loaded. */
+  readonly wanted: ReadonlySet<string>;
+  /** npm packages and files that configurations name, looked for from `base`. */
+  readonly packages?: readonly string[];
+  /** The configuration directory. */
+  readonly base?: string;
+};
+
+/** Loads plugins from where they are. */
+export async function loadPlugins(sources: PluginSources): Promise<LoadedPlugins> {
+  const { directories, wanted, packages = [], base = "." } = sources;
   const protocols = new Map<string, ProtocolDefinition>();
   const problems: PluginProblem[] = [];
   /** Which file gives a name. */
@@ -42,7 +50,20 @@ export async function loadPlugins(
   );
   for (const { problem } of [bundled, ...added]) if (problem) problems.push(problem);
 
-  const files = [...new Set([...needed, ...added.flatMap((directory) => directory.files)])];
+  const named: string[] = [];
+  const require = createRequire(resolve(base, "conf"));
+  for (const name of new Set(packages)) {
+    try {
+      named.push(require.resolve(name));
+    } catch (error) {
+      const [message = ""] = messageOf(error).split("\n");
+      problems.push({ file: name, message: `Cannot find the plugin: ${message}` });
+    }
+  }
+
+  const files = [
+    ...new Set([...needed, ...added.flatMap((directory) => directory.files), ...named]),
+  ];
   const found = await Promise.all(files.map(importPlugin));
   for (const [index, definition] of found.entries()) {
     const file = files[index] ?? "";
@@ -71,7 +92,7 @@ export function startProtocols(
 ): ReadonlyMap<string, ProtocolHost> {
   const hosts = new Map<string, ProtocolHost>();
   for (const config of vhost["ws-protocols"]) {
-    const { name, path, isDefault } = config;
+    const { name, path, keys, isDefault } = config;
     const definition = plugins.protocols.get(name);
     if (!definition) {
       const known = plugins.known.join(", ");
@@ -88,7 +109,7 @@ export function startProtocols(
     try {
       const instance: unknown = definition.start(makeContext(name), decoded.options);
       if (typeof instance === "object" && instance !== null && !(instance instanceof Promise)) {
-        hosts.set(name, { definition, instance, isDefault });
+        hosts.set(name, createProtocolHost(definition, instance, keys, isDefault));
         continue;
       }
       refuse(path, `Protocol "${name}" did not start: start() has to return its hooks`);
@@ -130,17 +151,21 @@ async function importPlugin(file: string): Promise<ProtocolDefinition | string> 
 function flawOf(exported: unknown): string | undefined {
   if (typeof exported !== "object" || exported === null)
     return "Expected a default export made by defineProtocol()";
-  const { name, start, options, maxMessageBytes } = exported as Partial<ProtocolDefinition>;
+  const { name, start, options, maxMessageBytes, sendQueue } =
+    exported as Partial<ProtocolDefinition>;
   if (typeof name !== "string" || !PROTOCOL_NAME.test(name))
     return `Expected a protocol name such as "my-protocol", got ${JSON.stringify(name)}`;
   if (typeof start !== "function") return `Protocol "${name}" has no start()`;
   if (options !== undefined && typeof options?.parse !== "function")
     return `The options of protocol "${name}" are not a shape`;
-  if (
-    maxMessageBytes !== undefined &&
-    !(Number.isSafeInteger(maxMessageBytes) && maxMessageBytes > 0)
-  )
-    return `maxMessageBytes of protocol "${name}" is not a number of bytes`;
+  for (const [what, bytes] of Object.entries({
+    maxMessageBytes,
+    "sendQueue.maxBytes": sendQueue?.maxBytes,
+  }))
+    if (bytes !== undefined && !(Number.isSafeInteger(bytes) && bytes > 0))
+      return `${what} of protocol "${name}" is not a number of bytes`;
+  if (!["close", "drop", "newest", undefined].includes(sendQueue?.whenFull))
+    return `sendQueue.whenFull of protocol "${name}" is none of close, drop, newest`;
   return undefined;
 }
 
@@ -149,14 +174,15 @@ function decodeOptions(
   definition: ProtocolDefinition,
   refuse: (path: string, message: string) => void,
 ): { readonly options: unknown } | undefined {
-  const own = Object.entries(config.options).filter(([name]) => !SERVER_OPTIONS.has(name));
+  const { options } = config;
   if (!definition.options) {
-    for (const [name] of own)
+    const names = Object.keys(options);
+    for (const name of names)
       refuse(`${config.path}.${name}`, `Protocol "${config.name}" takes no option "${name}"`);
-    return own.length > 0 ? undefined : { options: {} };
+    return names.length > 0 ? undefined : { options };
   }
   try {
-    return { options: definition.options.parse(Object.fromEntries(own)) };
+    return { options: definition.options.parse(options) };
   } catch (error) {
     for (const flaw of shapeFlaws(error)) refuse(config.path + flaw.path, flaw.message);
     return undefined;

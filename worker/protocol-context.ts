@@ -7,7 +7,8 @@ import type { Configuration } from "../ipc/messages.ts";
 import type { Board } from "../ipc/stats.ts";
 import type { Logger } from "../log/logger.ts";
 import type { BusClient } from "./bus.ts";
-import type { ProtocolContext, ProtocolHost } from "./protocol.ts";
+import type { ProtocolHost } from "./protocol-host.ts";
+import type { ProtocolContext } from "./protocol.ts";
 
 export type ProtocolServices = {
   readonly configuration: Configuration;

@@ -18,7 +18,7 @@ export interface Peer<Data = unknown> {
   readonly openedAt: Date;
   /** The protocol's own slot. */
   data: Data;
-  /** Queues one message: text for a string, binary for bytes. False when the peer is too slow and was cut. */
+  /** Queues one message: text for a string, binary for bytes. False when it was not queued, because the peer is too slow or gone. */
   send(message: string | Uint8Array): boolean;
   /** Starts the closing handshake: codes of RFC 6455 7.4 and 3000-4999, a reason of at most 123 bytes. */
   close(code?: number, reason?: string): void;
@@ -73,12 +73,21 @@ export interface OptionsShape<Options> {
   parse(value: unknown): Options;
 }
 
+/** What happens to a peer that does not read as fast as it is sent to. */
+export type SendQueue = {
+  /** What may wait for it, bytes; default 1 MiB. */
+  readonly maxBytes?: number;
+  /** "close" (the default) ends it with 1013; "drop" forgets the new message; "newest" lets one message wait at most, which a newer one replaces. */
+  readonly whenFull?: "close" | "drop" | "newest";
+};
+
 export interface ProtocolDefinition<Options = unknown, Data = unknown> {
   /** Name in "ws-protocols" and in Sec-WebSocket-Protocol. */
   readonly name: string;
   readonly options?: OptionsShape<Options>;
   /** Largest message taken from a peer, bytes; default 1 MiB. A longer one closes with 1009. */
   readonly maxMessageBytes?: number;
+  readonly sendQueue?: SendQueue;
   /** Once per vhost and worker, before any traffic. */
   start(context: ProtocolContext, options: Options): ProtocolInstance<Data>;
 }
@@ -89,10 +98,3 @@ export function defineProtocol<Options, Data>(
 ): ProtocolDefinition<Options, Data> {
   return definition;
 }
-
-/** A started protocol, as the rest of the worker sees it. */
-export type ProtocolHost = {
-  readonly definition: ProtocolDefinition;
-  readonly instance: ProtocolInstance;
-  readonly isDefault: boolean;
-};

@@ -8,7 +8,7 @@ import type { AccessLog } from "./access-log.ts";
 import type { ByteString } from "./http/exchange.ts";
 import { configureFields, type ConfiguredFields } from "./http/response-head.ts";
 import type { Mount } from "./mount.ts";
-import type { ProtocolHost } from "./protocol.ts";
+import type { ProtocolHost } from "./protocol-host.ts";
 import { createNameTable, type NameTable } from "./vhost-names.ts";
 
 /** A provisioned mount and the keys it came from. */

@@ -70,12 +70,15 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
   const cleanups = new Set<() => void>();
   const logFiles = new Map<string, AppendFile>();
 
-  const wanted = new Set(
-    config.vhosts.flatMap((vhost) => vhost["ws-protocols"].map(({ name }) => name)),
-  );
-  const plugins = await loadPlugins(config.global["plugin-dir"], wanted);
+  const enabled = config.vhosts.flatMap((vhost) => vhost["ws-protocols"]);
+  const plugins = await loadPlugins({
+    directories: config.global["plugin-dir"],
+    wanted: new Set(enabled.map(({ name }) => name)),
+    packages: enabled.flatMap(({ keys }) => keys.plugin ?? []),
+    base: config.directory,
+  });
   for (const { file, message } of plugins.problems)
-    problems.push({ vhost: -1, path: "plugin-dir", message: `${file}: ${message}` });
+    problems.push({ ...placeOfPlugin(file, config), message: `${file}: ${message}` });
 
   const siteVhosts: SiteVhost[] = [];
   for (const [index, vhost] of config.vhosts.entries()) {
@@ -147,6 +150,17 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
     reopenLogs: () => reopenAll(logFiles),
     stop,
   };
+}
+
+/** The key that named a plugin. */
+function placeOfPlugin(
+  name: string,
+  { vhosts }: SiteServices["configuration"]["config"],
+): Pick<ProvisionProblem, "vhost" | "path"> {
+  for (const [vhost, { "ws-protocols": protocols }] of vhosts.entries())
+    for (const { keys, path } of protocols)
+      if (keys.plugin === name) return { vhost, path: `${path}.plugin` };
+  return { vhost: -1, path: "plugin-dir" };
 }
 
 type VhostServices = SiteServices & {

@@ -10,11 +10,9 @@ import type { HeaderPair, VhostConfig } from "../config/vhost.ts";
 import type { Logger } from "../log/logger.ts";
 import type { Counters } from "./counters.ts";
 import type { UpgradeRequest } from "./http/upgrade-request.ts";
-import { WebSocketPeer, type ByteMeter, type Patience } from "./peer.ts";
-import type { ProtocolHost } from "./protocol.ts";
+import { WebSocketPeer, type ByteMeter, type Patience, type QueueBudget } from "./peer.ts";
+import type { ProtocolHost } from "./protocol-host.ts";
 
-/** Largest message of a protocol that names no size of its own. */
-const DEFAULT_MESSAGE_BYTES = 1024 * 1024;
 /** Frames one message may come in (CVE-2026-48779: each fragment is pinned until the last). */
 const MAX_FRAGMENTS = 1024;
 /** Pieces the network may cut one unfinished frame into; 1 MiB in segments of 128 bytes. */
@@ -28,6 +26,14 @@ const ANSWER_MS = 10_000;
 const SWEEP_MS = 1_000;
 /** Step in which closeAll spreads its work, ms. */
 const SPREAD_STEP_MS = 50;
+
+/** What may wait for slow peers of one worker, all together. */
+const MAX_QUEUED_BYTES = 256 * 1024 * 1024;
+/** Messages below this are not worth compressing. */
+const DEFLATE_THRESHOLD_BYTES = 1024;
+/** Messages in zlib's hands at a time; each takes some 100 KiB at these settings. */
+const DEFLATE_CONCURRENCY = 10;
+const DEFLATE_MEMORY_LEVEL = 5;
 
 const WEBSOCKET_VERSION = "13";
 const HANDSHAKE_KEY = /^[+/0-9A-Za-z]{22}==$/;
@@ -85,6 +91,7 @@ export function createUpgrader(options: UpgraderOptions): Upgrader {
   };
   const peers = new Map<WebSocketPeer, VhostConfig>();
   const endpoints = new WeakMap<ProtocolHost, Endpoint>();
+  const budget: QueueBudget = { bytes: 0, maxBytes: MAX_QUEUED_BYTES };
   const closedVhosts = new WeakSet<VhostConfig>();
   const spreading = new Set<NodeJS.Timeout>();
   let isClosed = false;
@@ -116,7 +123,9 @@ export function createUpgrader(options: UpgraderOptions): Upgrader {
       meter: meterOf(upgrade.socket),
       counted,
       counters: vhost.counters,
-      instance: endpoint.host.instance,
+      host: endpoint.host,
+      budget,
+      dropped: options.counters.worker,
       log: endpoint.log,
     });
     upgrade.accepted();
@@ -131,6 +140,7 @@ export function createUpgrader(options: UpgraderOptions): Upgrader {
     socket.on("message", (message, isBinary) => {
       if (Buffer.isBuffer(message)) peer.receive(message, isBinary); // always, at ws's default binaryType
     });
+    socket.on("ping", (data) => peer.answerPing(data));
     socket.on("error", (error) => options.log.debug({ err: error, peer: peer.id }, "WebSocket"));
     socket.on("close", (code, reason) => {
       peers.delete(peer);
@@ -157,11 +167,13 @@ export function createUpgrader(options: UpgraderOptions): Upgrader {
     },
     handle(upgrade) {
       const { request, socket, head, vhost } = upgrade;
-      const refused = refusalOf(request) ?? refusalOfOrigin(request);
-      if (refused) return upgrade.reject(refused.status, refused.message, refused.headers);
+      const flaw = refusalOf(request);
+      if (flaw) return upgrade.reject(flaw.status, flaw.message, flaw.headers);
       if (isClosed || closedVhosts.has(vhost.config))
         return upgrade.reject(503, "No new WebSockets, the server is ending");
       const host = chooseProtocol(request, vhost.protocols);
+      const foreign = refusalOfOrigin(request, "status" in host ? undefined : host);
+      if (foreign) return upgrade.reject(foreign.status, foreign.message);
       if ("status" in host) return upgrade.reject(host.status, host.message);
       const meter = meterOf(socket);
       const counted = {
@@ -191,12 +203,21 @@ export function createUpgrader(options: UpgraderOptions): Upgrader {
 }
 
 function createServer(host: ProtocolHost, closeMs: number): WebSocketServer {
-  const { name, maxMessageBytes } = host.definition;
+  const { name } = host.definition;
   const settings: ServerOptions & { closeTimeout: number } = {
     noServer: true,
     clientTracking: false,
-    perMessageDeflate: false,
-    maxPayload: maxMessageBytes ?? DEFAULT_MESSAGE_BYTES,
+    // Without context takeover a connection keeps no zlib state between messages.
+    perMessageDeflate: host.isCompressed && {
+      threshold: DEFLATE_THRESHOLD_BYTES,
+      concurrencyLimit: DEFLATE_CONCURRENCY,
+      serverNoContextTakeover: true,
+      clientNoContextTakeover: true,
+      zlibDeflateOptions: { memLevel: DEFLATE_MEMORY_LEVEL },
+    },
+    maxPayload: host.limits.maxMessageBytes,
+    // Answered by the peer, which bounds what waits.
+    autoPong: false,
     maxFragments: MAX_FRAGMENTS,
     maxBufferedChunks: MAX_BUFFERED_CHUNKS,
     closeTimeout: closeMs,
@@ -221,10 +242,13 @@ function refusalOf({ headers }: IncomingMessage): Refusal | undefined {
   return undefined;
 }
 
-/** A page of another site must not speak with its visitor's cookies: Origin has to name the authority of Host. */
-function refusalOfOrigin(request: IncomingMessage): Refusal | undefined {
+/** A page of another site must not speak with its visitor's cookies: Origin has to name the authority of Host, or be configured. */
+function refusalOfOrigin(
+  request: IncomingMessage,
+  protocol: ProtocolHost | undefined,
+): Refusal | undefined {
   const { origin, host } = request.headers;
-  if (origin === undefined) return undefined;
+  if (origin === undefined || protocol?.admits(origin)) return undefined;
   const from = URL.parse(origin);
   // Parsed with the Origin's scheme, so a default port may stand on either side.
   const to = from && URL.parse(`${from.protocol}//${host ?? ""}`);

@@ -126,15 +126,18 @@ test("loadConfig reads a file as the README of lwsws writes it", async (t) => {
     scheme: "redirect",
     location: "https://elsewhere.example",
   });
+  const ours = { "max-messages-per-sec": 0, "permessage-deflate": false };
   assert.deepEqual(protocols, [
     {
       name: "lws-server-status",
+      keys: ours,
       options: { "update-ms": "2000" },
       isDefault: false,
       path: "ws-protocols[0].lws-server-status",
     },
     {
       name: "dumb-increment-protocol",
+      keys: ours,
       options: {},
       isDefault: true,
       path: "ws-protocols[1].dumb-increment-protocol",

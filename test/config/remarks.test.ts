@@ -78,7 +78,7 @@ const cases: readonly [name: string, files: Files, remarks: string[]][] = [
     "two default protocols, and a default that is off",
     { conf: vhostText('"ws-protocols": {"p": {"default": "0"}, "q": {"default": "1"}}') },
     [
-      'notice conf:1 ‹"default"› vhosts[0].ws-protocols.p.default: Counts by being there, as in lwsws: even "0" makes this protocol the default',
+      'notice conf:1 ‹"0"› vhosts[0].ws-protocols.p.default: Counts by being there, as in lwsws: even "0" makes this protocol the default',
       'warning conf:1 ‹"q"› vhosts[0].ws-protocols.q: Only one protocol can be the default; "p" is it already',
     ],
   ],

@@ -4,16 +4,13 @@
 import assert from "node:assert/strict";
 import type { Socket } from "node:net";
 import type { TestContext } from "node:test";
+import { protocolShape } from "../../config/protocol-keys.ts";
 import type { VhostConfig } from "../../config/vhost.ts";
 import type { Board, VhostCounters } from "../../ipc/stats.ts";
 import { createLogger, type Logger } from "../../log/logger.ts";
 import type { Counters } from "../../worker/counters.ts";
-import type {
-  Bus,
-  ProtocolContext,
-  ProtocolDefinition,
-  ProtocolHost,
-} from "../../worker/protocol.ts";
+import { createProtocolHost, type ProtocolHost } from "../../worker/protocol-host.ts";
+import type { Bus, ProtocolContext, ProtocolDefinition } from "../../worker/protocol.ts";
 import { createUpgrader, type Upgrader, type UpgraderOptions } from "../../worker/upgrade.ts";
 import { startSite, type TestMount } from "../helpers/site.ts";
 
@@ -77,6 +74,8 @@ export type ProtocolServerOptions = {
   readonly protocols: readonly ProtocolDefinition[];
   /** As a configuration writes them, by protocol. */
   readonly options?: Readonly<Record<string, unknown>>;
+  /** What the server keeps all of them to, as a configuration writes it. */
+  readonly keys?: Readonly<Record<string, unknown>>;
   readonly defaultProtocol?: string;
   readonly mounts?: readonly TestMount[];
   readonly bus?: BusDouble;
@@ -137,7 +136,9 @@ export async function startProtocolServer(
     const { name } = definition;
     const decoded = definition.options?.parse(options.options?.[name] ?? {});
     const instance = definition.start(context, decoded);
-    protocols.set(name, { definition, instance, isDefault: options.defaultProtocol === name });
+    const keys = protocolShape.parse(options.keys ?? {});
+    const isDefault = options.defaultProtocol === name;
+    protocols.set(name, createProtocolHost(definition, instance, keys, isDefault));
   }
 
   let upgrader: Upgrader | undefined;

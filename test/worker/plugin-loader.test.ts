@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { suite, test, type TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { ProtocolConfig } from "../../config/protocol.ts";
+import { protocolShape } from "../../config/protocol-keys.ts";
 import { integer, object, string } from "../../config/shape.ts";
 import { vhostShape, type VhostConfig } from "../../config/vhost.ts";
 import { createLogger } from "../../log/logger.ts";
@@ -34,14 +35,17 @@ const plugin = (name: string) => `export default { name: "${name}", start: () =>
 suite("loadPlugins", () => {
   test("finds each bundled plugin by the name of its file", async () => {
     assert.ok(bundledNames.length >= 5);
-    const loaded = await loadPlugins([], new Set(bundledNames));
+    const loaded = await loadPlugins({ directories: [], wanted: new Set(bundledNames) });
     assert.deepEqual(loaded.problems, []);
     assert.deepEqual([...loaded.protocols.keys()], bundledNames);
     assert.deepEqual(loaded.known, bundledNames);
   });
 
   test("loads only the bundled plugins that are wanted", async () => {
-    const loaded = await loadPlugins([], new Set(["lws-status", "nobody-has-this"]));
+    const loaded = await loadPlugins({
+      directories: [],
+      wanted: new Set(["lws-status", "nobody-has-this"]),
+    });
     assert.deepEqual([...loaded.protocols.keys()], ["lws-status"]);
     assert.deepEqual(loaded.known, bundledNames);
   });
@@ -55,7 +59,7 @@ suite("loadPlugins", () => {
       "e.d.ts": "export default 1;",
       "f.txt": "not a plugin",
     });
-    const loaded = await loadPlugins([directory], new Set());
+    const loaded = await loadPlugins({ directories: [directory], wanted: new Set() });
     assert.deepEqual(loaded.problems, []);
     assert.deepEqual([...loaded.protocols.keys()], ["in-ts", "in-mts", "in-js", "in-mjs"]);
   });
@@ -83,7 +87,7 @@ suite("loadPlugins", () => {
       ...Object.fromEntries(texts),
       "z-fine.js": plugin("fine"),
     });
-    const loaded = await loadPlugins([directory], new Set());
+    const loaded = await loadPlugins({ directories: [directory], wanted: new Set() });
     assert.deepEqual([...loaded.protocols.keys()], ["fine"]);
     const messages = new Map(loaded.problems.map(({ file, message }) => [basename(file), message]));
     assert.equal(messages.size, texts.length);
@@ -97,7 +101,7 @@ suite("loadPlugins", () => {
       "b.js": plugin("twin"),
       "c.js": plugin("lws-status"),
     });
-    const loaded = await loadPlugins([directory, directory], new Set());
+    const loaded = await loadPlugins({ directories: [directory, directory], wanted: new Set() });
     assert.deepEqual([...loaded.protocols.keys()], ["twin"]);
     assert.deepEqual(loaded.problems, [
       {
@@ -111,8 +115,30 @@ suite("loadPlugins", () => {
     ]);
   });
 
+  test("loads npm packages and files that a protocol names, from the configuration directory", async (t) => {
+    const base = pluginDirectory(t, { "own.ts": plugin("own") });
+    const home = join(base, "node_modules", "portico-plugin-chat");
+    mkdirSync(home, { recursive: true });
+    const manifest = { name: "portico-plugin-chat", type: "module", exports: "./main.js" };
+    writeFileSync(join(home, "package.json"), JSON.stringify(manifest));
+    writeFileSync(join(home, "main.js"), plugin("chat"));
+    const loaded = await loadPlugins({
+      directories: [],
+      wanted: new Set(["chat", "own"]),
+      packages: ["portico-plugin-chat", "./own.ts", "portico-plugin-chat", "nobody-made-this"],
+      base,
+    });
+    assert.deepEqual([...loaded.protocols.keys()].toSorted(), ["chat", "own"]);
+    assert.deepEqual(loaded.problems, [
+      {
+        file: "nobody-made-this",
+        message: "Cannot find the plugin: Cannot find module 'nobody-made-this'",
+      },
+    ]);
+  });
+
   test("tells of a directory that is not there", async () => {
-    const loaded = await loadPlugins(["/nowhere/plugins"], new Set());
+    const loaded = await loadPlugins({ directories: ["/nowhere/plugins"], wanted: new Set() });
     assert.equal(loaded.problems.length, 1);
     assert.equal(loaded.problems[0]?.file, "/nowhere/plugins");
     assert.match(loaded.problems[0].message, /ENOENT/);
@@ -132,7 +158,7 @@ function vhostWith(...enabled: readonly Enabled[]): VhostConfig {
 
 function protocolConfig(enabled: Enabled): ProtocolConfig {
   const path = `ws-protocols[0].${enabled.name}`;
-  return { options: {}, isDefault: false, path, ...enabled };
+  return { keys: protocolShape.parse({}), options: {}, isDefault: false, path, ...enabled };
 }
 
 async function startOn(vhost: VhostConfig, ...definitions: readonly ProtocolDefinition[]) {
@@ -167,11 +193,10 @@ suite("startProtocols", () => {
   });
   const plain = defineProtocol({ name: "plain", start: () => ({}) });
 
-  test("starts what a vhost enables, with its options decoded and the server's left out", async () => {
-    const common = { status: "ok", default: "1", raw: "1", "basic-auth": "/x" };
+  test("starts what a vhost enables, with its options decoded", async () => {
     const vhost = vhostWith(
-      { name: "sized", options: { ...common, size: "12" } },
-      { name: "plain", options: common, isDefault: true },
+      { name: "sized", options: { size: "12" } },
+      { name: "plain", isDefault: true },
     );
     const { hosts, refusals } = await startOn(vhost, sized, plain);
     assert.deepEqual(refusals, {});
@@ -215,7 +240,7 @@ suite("startProtocols", () => {
       "b.js": "export default { name: 'late', async start() { throw new Error('Too late'); } };",
       "c.js": "export default { name: 'empty', start() {} };",
     });
-    const { protocols } = await loadPlugins([directory], new Set());
+    const { protocols } = await loadPlugins({ directories: [directory], wanted: new Set() });
     const vhost = vhostWith({ name: "thrower" }, { name: "late" }, { name: "empty" });
     const { hosts, refusals } = await startOn(vhost, ...protocols.values());
     assert.deepEqual(refusals, {

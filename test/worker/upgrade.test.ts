@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { suite, test, type TestContext } from "node:test";
+import { constants, deflateRawSync } from "node:zlib";
 import { defineProtocol } from "../../worker/protocol.ts";
 import { Client, frame, handshake, HANDSHAKE_KEY, RawClient } from "../plugins/clients.ts";
 import { startProtocolServer, type ProtocolServer } from "../plugins/protocol-server.ts";
@@ -63,6 +64,77 @@ const refused: readonly Refused[] = [
   { what: "a sandboxed page", status: 403, headers: { Origin: "null" } },
   { what: "a file", status: 403, headers: { Origin: "file://" } },
 ];
+
+suite("Upgrader and pages of other sites", () => {
+  const keys = { origins: ["https://App.example.com", "http://localhost:3000"] };
+  const admitted = ["https://app.example.com", "http://localhost:3000"];
+  const foreign = [
+    "https://evil.example",
+    "http://app.example.com",
+    "https://app.example.com:8443",
+  ];
+  for (const origin of admitted)
+    test(`takes ${origin}, which is configured`, async (t) => {
+      const server = await start(t, { keys, defaultProtocol: "echo" });
+      const client = await RawClient.open(
+        t,
+        server.port,
+        handshake(server.port, { Origin: origin }),
+      );
+      assert.match(await client.head(), /^HTTP\/1\.1 101 /);
+    });
+  for (const origin of foreign)
+    test(`refuses ${origin}, which is not`, async (t) => {
+      const server = await start(t, { keys, defaultProtocol: "echo" });
+      const client = await RawClient.open(
+        t,
+        server.port,
+        handshake(server.port, { Origin: origin }),
+      );
+      assert.match(await client.head(), /^HTTP\/1\.1 403 /);
+    });
+  test('takes any page for "*"', async (t) => {
+    const server = await start(t, { keys: { origins: ["*"] }, defaultProtocol: "echo" });
+    const client = await RawClient.open(t, server.port, handshake(server.port, { Origin: "null" }));
+    assert.match(await client.head(), /^HTTP\/1\.1 101 /);
+  });
+});
+
+suite("Upgrader with permessage-deflate", () => {
+  const offer = { "Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits" };
+  const deflated = (text: string) =>
+    frame(deflateRawSync(text, { finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, -4), {
+      rsv: 4,
+    });
+
+  test("does not take the offer unless it is configured", async (t) => {
+    const server = await start(t, { defaultProtocol: "echo" });
+    const client = await RawClient.open(t, server.port, handshake(server.port, offer));
+    assert.doesNotMatch(await client.head(), /Sec-WebSocket-Extensions/i);
+  });
+
+  test("inflates what comes and answers compressed where that pays", async (t) => {
+    const keys = { "permessage-deflate": true, "max-message-bytes": 100_000 };
+    const server = await start(t, { keys, defaultProtocol: "echo" });
+    const client = await RawClient.open(t, server.port, handshake(server.port, offer));
+    assert.match(await client.head(), /permessage-deflate; server_no_context_takeover/);
+    client.socket.write(Buffer.concat([deflated("hello"), deflated("x".repeat(50_000))]));
+    assert.equal((await client.frame()).payload.toString(), "hello");
+    const { payload } = await client.frame();
+    assert.ok(payload.length < 1000, `${payload.length} bytes for 50,000 equal ones`);
+  });
+
+  test("closes with 1009 for a small message that is a large one inside", async (t) => {
+    const server = await start(t, {
+      keys: { "permessage-deflate": true },
+      defaultProtocol: "echo",
+    });
+    const client = await RawClient.open(t, server.port, handshake(server.port, offer));
+    await client.head();
+    client.socket.write(deflated("x".repeat(MAX_MESSAGE + 1)));
+    assert.equal(await client.closeCode(), 1009);
+  });
+});
 
 const ignored: readonly Refused[] = [
   { what: "a POST", status: 404, requestLine: "POST / HTTP/1.1" },

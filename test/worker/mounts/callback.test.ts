@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { HttpError, type ProtocolHost, type ProtocolInstance } from "../../../worker/protocol.ts";
+import { protocolShape } from "../../../config/protocol-keys.ts";
+import { createProtocolHost, type ProtocolHost } from "../../../worker/protocol-host.ts";
+import { HttpError, type ProtocolInstance } from "../../../worker/protocol.ts";
 import { startSite, type TestSite } from "../../helpers/site.ts";
 import { request } from "../../helpers/wire.ts";
 
 function host(instance: ProtocolInstance): ProtocolHost {
-  return { definition: { name: "test", start: () => instance }, instance, isDefault: false };
+  const definition = { name: "test", start: () => instance };
+  return createProtocolHost(definition, instance, protocolShape.parse({}), false);
 }
 
 function start(
