@@ -4,7 +4,7 @@
 import { isIP } from "node:net";
 import { resolve } from "node:path";
 import { placeName, problemAt, problemNear, type ConfigDocument } from "./document.ts";
-import { fileKind, globalKind, mountKind, vhostKind } from "./kinds.ts";
+import { fileKind, globalKind, mountKind, protocolKind, vhostKind } from "./kinds.ts";
 import {
   createMemberDecoder,
   siftMembers,
@@ -47,6 +47,7 @@ export function decodeDocuments(
     report,
     vhostKeys: createMemberDecoder(vhostKind),
     mountKeys: createMemberDecoder(mountKind),
+    protocolKeys: createMemberDecoder(protocolKind),
     located: createOriginLocator(exists),
   };
   const globals: Found[] = [];
@@ -73,6 +74,7 @@ type Reading = {
   readonly report: Report;
   readonly vhostKeys: MemberDecoder<typeof vhostKind.shape>;
   readonly mountKeys: MemberDecoder<typeof mountKind.shape>;
+  readonly protocolKeys: MemberDecoder<typeof protocolKind.shape>;
   readonly located: (origin: Origin, directory: string) => Origin;
 };
 
@@ -127,7 +129,7 @@ function decodeVhost(vhost: ObjectNode, place: Place, reading: Reading): VhostDr
     .filter((mount) => mount !== undefined);
   const protocols = found
     .filter((one) => one.key === "ws-protocols")
-    .flatMap((one) => readProtocols({ ...one, path }, report));
+    .flatMap((one) => readProtocols({ ...one, path }, reading.protocolKeys, report));
   const keys = reading.vhostKeys(found, place, report);
   return {
     where: { file: document.file, path },

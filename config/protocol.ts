@@ -2,7 +2,7 @@
 
 import { problemAt } from "./document.ts";
 import { protocolKind } from "./kinds.ts";
-import { decodeMembers, siftMembers, type Place } from "./members.ts";
+import { siftMembers, type MemberDecoder, type Place } from "./members.ts";
 import type { Report } from "./problems.ts";
 import type { ProtocolKeys } from "./protocol-keys.ts";
 import { readFlag } from "./shape.ts";
@@ -20,8 +20,14 @@ export type ProtocolConfig = {
   readonly path: string;
 };
 
+type DecodeKeys = MemberDecoder<typeof protocolKind.shape>;
+
 /** Reads "ws-protocols": one object with a member for each protocol, or an array of such objects. `path` is that of the vhost. */
-export function readProtocols({ node, path, document }: Place, report: Report): ProtocolConfig[] {
+export function readProtocols(
+  { node, path, document }: Place,
+  decodeKeys: DecodeKeys,
+  report: Report,
+): ProtocolConfig[] {
   const base = childPath(path, "ws-protocols");
   const groups: Place[] =
     node.kind === "array"
@@ -43,6 +49,7 @@ export function readProtocols({ node, path, document }: Place, report: Report): 
         member,
         place,
         childPath(group.path, member.key).slice(path.length + 1),
+        decodeKeys,
         report,
       );
       if (!protocol) continue;
@@ -64,6 +71,7 @@ function readProtocol(
   member: Member,
   place: Place,
   path: string,
+  decodeKeys: DecodeKeys,
   report: Report,
 ): ProtocolConfig | undefined {
   const { document } = place;
@@ -84,7 +92,7 @@ function readProtocol(
   const own = object(members.filter(isOurs));
   const at = { ...place, node: own };
   const found = siftMembers(protocolKind, own, at, report);
-  const keys = decodeMembers(protocolKind, found, at, report);
+  const keys = decodeKeys(found, at, report);
   if (!keys) return undefined;
   const fallback = found.find(({ key }) => key === "default");
   if (fallback && readFlag(plainValue(fallback.node)) === false) {
