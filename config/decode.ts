@@ -16,7 +16,8 @@ import {
 import { keysOfSchemes, type MountConfig } from "./mount.ts";
 import { locateOrigin, parseOrigin, type Origin } from "./origin.ts";
 import type { Report } from "./problems.ts";
-import { readProtocols, type ProtocolConfig } from "./protocol.ts";
+import type { ProtocolConfig } from "./protocol.ts";
+import { readProtocols } from "./protocols.ts";
 import type { GlobalConfig } from "./server.ts";
 import { shown } from "./shape.ts";
 import { childPath, plainValue, type Node, type ObjectNode } from "./tree.ts";

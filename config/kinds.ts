@@ -10,7 +10,7 @@ import {
 import type { Kind } from "./members.ts";
 import { mountPaths, mountShape } from "./mount.ts";
 import { globalPaths, globalShape } from "./server.ts";
-import { protocolShape } from "./protocol-keys.ts";
+import { protocolShape } from "./protocol.ts";
 import { object } from "./shape.ts";
 import { vhostPaths, vhostShape } from "./vhost.ts";
 

@@ -1,13 +1,42 @@
-// One protocol plugin, as a vhost enables it: a member of "ws-protocols".
+// The keys of one protocol that are the server's, not the plugin's: who may come, how much, and where the plugin is.
 
-import { problemAt } from "./document.ts";
-import { protocolKind } from "./kinds.ts";
-import { siftMembers, type MemberDecoder, type Place } from "./members.ts";
-import type { Report } from "./problems.ts";
-import type { ProtocolKeys } from "./protocol-keys.ts";
-import { readFlag } from "./shape.ts";
-import { childPath, plainObject, plainValue, type Member, type ObjectNode } from "./tree.ts";
+import { array, check, flag, integer, object, text, type Infer } from "./shape.ts";
 
+const MAX_MESSAGE_BYTES = 256 * 1024 * 1024;
+
+/** Every such key; the description is its manual entry. */
+export const protocolShape = object({
+  plugin: check(text(), pluginFault)
+    .exactOptional()
+    .meta({
+      description:
+        "npm package or file that provides the protocol, looked for from the configuration directory. Bundled protocols and those of a plugin-dir need none.",
+      examples: ["portico-plugin-chat", "./plugins/chat.ts"],
+    }),
+  origins: array(check(text(), originFault))
+    .exactOptional()
+    .meta({
+      description:
+        'Pages that may open WebSockets, by their origin, beside those of the host itself; "*" allows any page. May be given several times; all count. Clients that are no browsers send no Origin and are not asked.',
+      examples: [["https://app.example.com"]],
+    }),
+  "max-message-bytes": integer({ min: 1, max: MAX_MESSAGE_BYTES }).exactOptional().meta({
+    description:
+      "Largest message taken from a client; a longer one ends the connection with 1009. By default what the plugin says, else 1 MiB.",
+  }),
+  "max-messages-per-sec": integer({ min: 0, max: 1_000_000 }).default(0).meta({
+    description:
+      "Messages a client may send per second, twice that in a burst; more ends the connection with 1008. 0 sets no limit.",
+  }),
+  "permessage-deflate": flag().meta({
+    description:
+      "Compress messages of 1 KiB and more for clients that offer it (RFC 7692). Costs processor time and some 100 KiB for each message in work.",
+  }),
+});
+
+export type ProtocolKeys = Readonly<Infer<typeof protocolShape>>;
+
+/** One protocol, as a vhost enables it. */
 export type ProtocolConfig = {
   readonly name: string;
   /** What the server itself keeps to. */
@@ -20,93 +49,17 @@ export type ProtocolConfig = {
   readonly path: string;
 };
 
-type DecodeKeys = MemberDecoder<typeof protocolKind.shape>;
-
-/** Reads "ws-protocols": one object with a member for each protocol, or an array of such objects. `path` is that of the vhost. */
-export function readProtocols(
-  { node, path, document }: Place,
-  decodeKeys: DecodeKeys,
-  report: Report,
-): ProtocolConfig[] {
-  const base = childPath(path, "ws-protocols");
-  const groups: Place[] =
-    node.kind === "array"
-      ? node.items.map((item, index) => ({ node: item, path: childPath(base, index), document }))
-      : [{ node, path: base, document }];
-  const protocols = new Map<string, ProtocolConfig>();
-  let fallback: string | undefined;
-  for (const group of groups) {
-    if (group.node.kind !== "object") {
-      const message = 'Expected an object such as {"lws-status": {}}';
-      report(problemAt(document, "error", group.node.offset, group.path, message));
-      continue;
-    }
-    for (const member of group.node.members) {
-      const place = { ...group, path: childPath(group.path, member.key) };
-      const say = (severity: "error" | "warning", message: string) =>
-        report(problemAt(document, severity, member.offset, place.path, message));
-      const protocol = readProtocol(
-        member,
-        place,
-        childPath(group.path, member.key).slice(path.length + 1),
-        decodeKeys,
-        report,
-      );
-      if (!protocol) continue;
-      if (protocols.has(protocol.name))
-        say("error", `The protocol "${protocol.name}" is enabled twice on this vhost`);
-      else if (!protocol.isDefault || fallback === undefined)
-        protocols.set(protocol.name, protocol);
-      else {
-        say("warning", `Only one protocol can be the default; "${fallback}" is it already`);
-        protocols.set(protocol.name, { ...protocol, isDefault: false });
-      }
-      if (protocol.isDefault) fallback ??= protocol.name;
-    }
-  }
-  return [...protocols.values()];
+function originFault(value: string): string | undefined {
+  if (value === "*") return undefined;
+  const parsed = URL.parse(value);
+  // What a browser sends: scheme and authority, no path (RFC 6454 7).
+  return parsed && parsed.origin === value.toLowerCase()
+    ? undefined
+    : `Expected an origin such as "https://app.example.com", or "*", got ${JSON.stringify(value)}`;
 }
 
-function readProtocol(
-  member: Member,
-  place: Place,
-  path: string,
-  decodeKeys: DecodeKeys,
-  report: Report,
-): ProtocolConfig | undefined {
-  const { document } = place;
-  const isEmpty = member.value.kind === "scalar" && member.value.value === null;
-  if (member.key === "" || (member.value.kind !== "object" && !isEmpty)) {
-    const message =
-      member.key === "" ? "A protocol needs a name" : "Expected an object of options, {} for none";
-    report(problemAt(document, "error", member.value.offset, place.path, message));
-    return undefined;
-  }
-  const members = member.value.kind === "object" ? member.value.members : [];
-  const isOurs = ({ key }: Member): boolean => SERVER_KEYS.some((keys) => Object.hasOwn(keys, key));
-  const object = (kept: readonly Member[]): ObjectNode => ({
-    kind: "object",
-    members: kept,
-    offset: member.value.offset,
-  });
-  const own = object(members.filter(isOurs));
-  const at = { ...place, node: own };
-  const found = siftMembers(protocolKind, own, at, report);
-  const keys = decodeKeys(found, at, report);
-  if (!keys) return undefined;
-  const fallback = found.find(({ key }) => key === "default");
-  if (fallback && readFlag(plainValue(fallback.node)) === false) {
-    const message = 'Counts by being there, as in lwsws: even "0" makes this protocol the default';
-    report(problemAt(document, "notice", fallback.node.offset, fallback.path, message));
-  }
-  return {
-    name: member.key,
-    keys,
-    options: plainObject(object(members.filter((one) => !isOurs(one)))),
-    isDefault: fallback !== undefined,
-    path,
-  };
+function pluginFault(value: string): string | undefined {
+  return value === "" || value.includes("\0")
+    ? "Expected the name of an npm package, or a path"
+    : undefined;
 }
-
-/** Where the keys stand that are not the plugin's. */
-const SERVER_KEYS = [protocolKind.shape.shape, protocolKind.others, protocolKind.inert];

@@ -1,6 +1,6 @@
 // A protocol that runs on a vhost, with what the server keeps its connections to: decided here, once.
 
-import type { ProtocolKeys } from "../config/protocol-keys.ts";
+import type { ProtocolKeys } from "../config/protocol.ts";
 import type { ProtocolDefinition, ProtocolInstance, SendQueue } from "./protocol.ts";
 
 /** Largest message of a protocol that names no size of its own. */

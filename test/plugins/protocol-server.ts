@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import type { Socket } from "node:net";
 import type { TestContext } from "node:test";
-import { protocolShape } from "../../config/protocol-keys.ts";
+import { protocolShape } from "../../config/protocol.ts";
 import type { VhostConfig } from "../../config/vhost.ts";
 import type { Board, VhostCounters } from "../../ipc/stats.ts";
 import { createLogger, type Logger } from "../../log/logger.ts";

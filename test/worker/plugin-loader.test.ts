@@ -5,7 +5,7 @@ import { basename, join } from "node:path";
 import { suite, test, type TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { ProtocolConfig } from "../../config/protocol.ts";
-import { protocolShape } from "../../config/protocol-keys.ts";
+import { protocolShape } from "../../config/protocol.ts";
 import { integer, object, string } from "../../config/shape.ts";
 import { vhostShape, type VhostConfig } from "../../config/vhost.ts";
 import { createLogger } from "../../log/logger.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { protocolShape } from "../../../config/protocol-keys.ts";
+import { protocolShape } from "../../../config/protocol.ts";
 import { createProtocolHost, type ProtocolHost } from "../../../worker/protocol-host.ts";
 import { HttpError, type ProtocolInstance } from "../../../worker/protocol.ts";
 import { startSite, type TestSite } from "../../helpers/site.ts";
