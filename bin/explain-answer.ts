@@ -80,7 +80,8 @@ async function ask(
   log: Logger,
 ): Promise<Recorded> {
   const { promise, resolve } = Promise.withResolvers<Recorded>();
-  dispatch(recorder(asked, resolve), { ...match, mount: provision(vhost, match, log) });
+  const open = { ...match, mount: provision(vhost, match, log), guard: undefined };
+  dispatch(recorder(asked, resolve), open, undefined);
   return promise;
 }
 
@@ -120,6 +121,7 @@ function recorder(asked: Asked, record: (recorded: Recorded) => void): Exchange 
     localAddress: "127.0.0.1",
     localPort: port,
     bodyBytes: 0,
+    user: undefined,
     body: Readable.from([]),
     header: () => undefined,
     send: (status, headers) => record({ status, headers }),

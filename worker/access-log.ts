@@ -5,7 +5,8 @@ import type { ByteString } from "./http/exchange.ts";
 
 export type AccessEntry = {
   readonly remoteAddress: string;
-  readonly user: string | undefined;
+  /** Whose password was checked. */
+  readonly user: ByteString | undefined;
   /** "GET /x HTTP/1.1" as sent; undefined where none could be read. */
   readonly requestLine: ByteString | undefined;
   readonly status: number;

@@ -4,6 +4,7 @@
 import type { MountConfig } from "../config/mount.ts";
 import type { HeaderPair, VhostConfig } from "../config/vhost.ts";
 import type { VhostCounters } from "../ipc/stats.ts";
+import type { Guard } from "./access/guard.ts";
 import type { AccessLog } from "./access-log.ts";
 import type { ByteString } from "./http/exchange.ts";
 import { configureFields, type ConfiguredFields } from "./http/response-head.ts";
@@ -12,7 +13,12 @@ import type { ProtocolHost } from "./protocol-host.ts";
 import { createNameTable, type NameTable } from "./vhost-names.ts";
 
 /** A provisioned mount and the keys it came from. */
-export type LiveMount = { readonly config: MountConfig; readonly mount: Mount };
+export type LiveMount = {
+  readonly config: MountConfig;
+  readonly mount: Mount;
+  /** Must let a request in before the mount, or anything that was kept of its answers, is asked. Knows the rules of the vhost too. */
+  readonly guard?: Guard | undefined;
+};
 
 export type MountMatch = LiveMount & {
   /** What follows the mountpoint: "" or "/…". */
@@ -29,6 +35,8 @@ export type SiteVhost = {
   readonly counters: VhostCounters;
   readonly accessLog: AccessLog | undefined;
   readonly protocols: ReadonlyMap<string, ProtocolHost>;
+  /** Before requests that match no mount. */
+  readonly guard?: Guard | undefined;
   /** Configured fields for answers that no mount gives. */
   readonly headers: ConfiguredFields;
   match(path: ByteString): MountMatch | undefined;

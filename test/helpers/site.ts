@@ -9,6 +9,7 @@ import type { TestContext } from "node:test";
 import { mountShape, type MountConfig } from "../../config/mount.ts";
 import { vhostShape } from "../../config/vhost.ts";
 import { createLogger } from "../../log/logger.ts";
+import type { Guard } from "../../worker/access/guard.ts";
 import { createAccessLog } from "../../worker/access-log.ts";
 import { createCounters, type Counters } from "../../worker/counters.ts";
 import type { Clocks } from "../../worker/http/clocks.ts";
@@ -29,12 +30,15 @@ export type TestMount = {
   /** Keys of a mount as in a file; without "origin" `handle` answers. */
   readonly keys?: Record<string, unknown>;
   readonly handle?: Mount["handle"];
+  readonly guard?: Guard;
 };
 
 export type TestVhost = {
   readonly name: string;
   readonly keys?: Record<string, unknown>;
   readonly mounts: readonly TestMount[];
+  /** Where no mount matches. */
+  readonly guard?: Guard;
   readonly protocols?: ReadonlyMap<string, ProtocolHost>;
   /** As if it had come over TLS. */
   readonly secure?: boolean;
@@ -92,10 +96,10 @@ export async function startSite(t: TestContext, options: TestSiteOptions): Promi
         refuse: (key: string, message: string) => void refused.push(`${key}: ${message}`),
       };
       const mounts: LiveMount[] = await Promise.all(
-        vhost.mounts.map(async ({ handle }, index) => {
+        vhost.mounts.map(async ({ handle, guard }, index) => {
           const own = config.mounts[index] ?? mountConfig("/");
-          if (handle) return { config: own, mount: { handle } };
-          return { config: own, mount: await provision({ ...context, config: own }) };
+          if (handle) return { config: own, mount: { handle }, guard };
+          return { config: own, mount: await provision({ ...context, config: own }), guard };
         }),
       );
       const key = `${vhost.name}:80`;
@@ -108,6 +112,7 @@ export async function startSite(t: TestContext, options: TestSiteOptions): Promi
         accessLog,
         protocols,
         mounts,
+        guard: vhost.guard,
       });
     }),
   );

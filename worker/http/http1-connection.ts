@@ -229,7 +229,7 @@ export class Http1Connection {
     });
     this.#exchange = exchange;
     if (refusal) exchange.reject(refusal);
-    else dispatch(exchange, match);
+    else dispatch(exchange, match, vhost.guard);
   }
 
   /** An exchange is over and counted. */

@@ -12,6 +12,7 @@ export const CLIENT_LEFT = 499;
 export type Outcome = {
   readonly vhost: SiteVhost;
   readonly remoteAddress: string;
+  readonly user?: ByteString | undefined;
   readonly requestLine: ByteString | undefined;
   readonly referer?: ByteString | undefined;
   readonly userAgent?: ByteString | undefined;
@@ -35,7 +36,7 @@ export function settle(counters: Counters, outcome: Outcome): void {
   countLatency(counters.latency, (performance.now() - outcome.startedAt) * 1000);
   vhost.accessLog?.log({
     remoteAddress: outcome.remoteAddress,
-    user: undefined,
+    user: outcome.user,
     requestLine: outcome.requestLine,
     status: outcome.status,
     bytes: outcome.bytes,

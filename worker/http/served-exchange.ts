@@ -161,6 +161,7 @@ export abstract class ServedExchange extends ServedRequest implements Exchange {
     settle(counters, {
       vhost,
       remoteAddress: connection.remoteAddress,
+      user: this.user,
       requestLine: this.requestLine,
       referer: this.header("referer"),
       userAgent: this.header("user-agent"),

@@ -15,6 +15,8 @@ export type ServedParts = {
 export abstract class ServedRequest {
   readonly #parts: ServedParts;
   #values: Map<string, string> | undefined;
+  /** As Exchange.user. */
+  user: ByteString | undefined;
 
   /** Header fields in order, names as sent. */
   abstract readonly fields: readonly HeaderPair[];

@@ -21,6 +21,8 @@ export type UpgradeRequest = {
   /** As Exchange.path and Exchange.target. */
   readonly path: ByteString;
   readonly target: ByteString;
+  /** As Exchange.user; set by whoever checked the password. */
+  user: ByteString | undefined;
   /** Answers with an error page and closes; counts and logs a rejected request. */
   reject(status: number, message: string, headers?: readonly HeaderPair[]): void;
   /** Counts and logs the request as switched to another protocol. From here on the socket, its end and its bytes are the caller's. */
@@ -52,6 +54,7 @@ export function createUpgradeRequest(parts: UpgradeParts): UpgradeRequest {
     settle(parts.counters, {
       vhost,
       remoteAddress: connection.remoteAddress,
+      user: upgrade.user,
       requestLine: requestLine(request),
       referer: request.headers.referer,
       userAgent: request.headers["user-agent"],
@@ -68,7 +71,7 @@ export function createUpgradeRequest(parts: UpgradeParts): UpgradeRequest {
   }
 
   socket.once("close", onClose);
-  return {
+  const upgrade: UpgradeRequest = {
     request,
     socket,
     head,
@@ -76,6 +79,7 @@ export function createUpgradeRequest(parts: UpgradeParts): UpgradeRequest {
     vhost,
     path: checked.path,
     target: checked.target,
+    user: undefined,
     reject(status, message, headers = []) {
       if (isSettled) return;
       end(status, parts.write(new HttpError(status, message, { headers })), "rejected");
@@ -84,4 +88,5 @@ export function createUpgradeRequest(parts: UpgradeParts): UpgradeRequest {
       if (!isSettled) end(SWITCHED, 0, "upgraded");
     },
   };
+  return upgrade;
 }
