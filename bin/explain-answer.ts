@@ -7,6 +7,7 @@ import type { HeaderPair, VhostConfig } from "../config/vhost.ts";
 import type { Logger } from "../log/logger.ts";
 import { formatOrigin } from "../supervisor/greeting.ts";
 import { createCounters } from "../worker/counters.ts";
+import { openStarter } from "../posix/spawn.ts";
 import { dispatch } from "../worker/http/dispatch.ts";
 import { HttpError, type ByteString, type Exchange } from "../worker/http/exchange.ts";
 import type { Mount, MountContext } from "../worker/mount.ts";
@@ -92,6 +93,7 @@ function provision(vhost: VhostConfig, { config, mount }: MountMatch, log: Logge
     config,
     log,
     cgiCounters: createCounters().worker,
+    starter: openStarter,
     protocol: () => undefined,
     version: "",
     refuse(key, message) {
@@ -134,6 +136,7 @@ function recorder(asked: Asked, record: (recorded: Recorded) => void): Exchange 
       record({ status: refusal.status, headers: refusal.headers, error: refusal });
     },
     abort: (reason) => record({ status: 500, headers: [], error: new HttpError(500, reason) }),
+    onClientEnd() {},
     onAbort() {},
   };
 }

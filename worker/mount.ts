@@ -3,6 +3,7 @@
 import type { MountConfig, Origin } from "../config/mount.ts";
 import type { VhostConfig } from "../config/vhost.ts";
 import type { Logger } from "../log/logger.ts";
+import type { Starter } from "../posix/child.ts";
 import type { ByteString, Exchange } from "./http/exchange.ts";
 import type { CgiCounters } from "./counters.ts";
 import type { ProtocolHost } from "./protocol-host.ts";
@@ -23,6 +24,8 @@ export type MountContext<O extends Origin = Origin> = {
   /** Version of this server. */
   readonly version: string;
   readonly cgiCounters: CgiCounters;
+  /** What starts programs, one for the whole worker; opened on first use. */
+  readonly starter: () => Promise<Starter>;
   /** The running protocol of this vhost by name, for callback mounts. */
   readonly protocol: (name: string) => ProtocolHost | undefined;
   /** Refuses the configuration: `key` is relative to the mount, such as "origin". */

@@ -11,6 +11,8 @@ import type { Configuration, WorkerListener } from "../ipc/messages.ts";
 import type { Board } from "../ipc/stats.ts";
 import { createAppendFile, type AppendFile } from "../log/append-file.ts";
 import type { Logger } from "../log/logger.ts";
+import type { Starter } from "../posix/child.ts";
+import { openStarter } from "../posix/spawn.ts";
 import { createAcceptor, describeConnection, hasLeft, type Acceptor } from "./accept.ts";
 import { createAccessLog } from "./access-log.ts";
 import type { BusClient } from "./bus.ts";
@@ -80,6 +82,7 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
   for (const { file, message } of plugins.problems)
     problems.push({ ...placeOfPlugin(file, config), message: `${file}: ${message}` });
 
+  let starter: Promise<Starter> | undefined;
   const siteVhosts: SiteVhost[] = [];
   for (const [index, vhost] of config.vhosts.entries()) {
     const refuse = (path: string, message: string): void => {
@@ -92,6 +95,7 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
         logFiles,
         cleanups,
         refuse,
+        starter: () => (starter ??= openStarter()),
         port: portOf(index, configuration),
       }),
     );
@@ -168,6 +172,7 @@ type VhostServices = SiteServices & {
   readonly logFiles: Map<string, AppendFile>;
   readonly cleanups: Set<() => void>;
   readonly refuse: (path: string, message: string) => void;
+  readonly starter: () => Promise<Starter>;
   readonly port: number;
 };
 
@@ -197,6 +202,7 @@ async function provisionVhost(vhost: VhostConfig, services: VhostServices): Prom
       log,
       version: services.configuration.version,
       cgiCounters: counters.worker,
+      starter: services.starter,
       protocol: (name: string) => protocols.get(name),
       refuse: (option: string, message: string) => refuse(`${config.path}.${option}`, message),
     };

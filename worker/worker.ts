@@ -2,11 +2,13 @@
 
 import { flushCompileCache } from "node:module";
 import net from "node:net";
+import type { ServerConfig } from "../config/server.ts";
 import { createChannel } from "../ipc/channel.ts";
 import { toSupervisor, toWorker, type Configuration } from "../ipc/messages.ts";
 import type { Board } from "../ipc/stats.ts";
 import { createLogger, type Logger } from "../log/logger.ts";
 import { releaseMemory } from "../posix/memory.ts";
+import { openLibc } from "../posix/native.mjs";
 import { createBusClient, type BusClient, type WorkerChannel } from "./bus.ts";
 import { createCounters, type Counters } from "./counters.ts";
 import { createDrain, type Drain } from "./drain.ts";
@@ -134,6 +136,8 @@ async function provision(
 ): Promise<Site | undefined> {
   const { channel, counters, log, bus, boardListeners } = tools;
   try {
+    // While we may: the user that we become may not get at the library that starts programs.
+    if (startsPrograms(configuration.config)) await openLibc();
     if (configuration.user) dropPrivileges(configuration.user);
     return await provisionSite({
       configuration,
@@ -163,6 +167,10 @@ async function provision(
     channel.send("rejected", { problems });
     return undefined;
   }
+}
+
+function startsPrograms({ vhosts }: ServerConfig): boolean {
+  return vhosts.some(({ mounts }) => mounts.some(({ origin }) => origin.scheme === "cgi"));
 }
 
 /** Listens on every inherited socket; one that cannot be had is told with its address. */

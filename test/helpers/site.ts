@@ -9,6 +9,7 @@ import type { TestContext } from "node:test";
 import { mountShape, type MountConfig } from "../../config/mount.ts";
 import { vhostShape } from "../../config/vhost.ts";
 import { createLogger } from "../../log/logger.ts";
+import { openStarter } from "../../posix/spawn.ts";
 import type { Guard } from "../../worker/access/guard.ts";
 import { createAccessLog } from "../../worker/access-log.ts";
 import { createCounters, type Counters } from "../../worker/counters.ts";
@@ -92,6 +93,7 @@ export async function startSite(t: TestContext, options: TestSiteOptions): Promi
         log,
         version: "0.0.0-test",
         cgiCounters: counters.worker,
+        starter: openStarter,
         protocol: (name: string) => protocols.get(name),
         refuse: (key: string, message: string) => void refused.push(`${key}: ${message}`),
       };

@@ -47,6 +47,8 @@ export interface Exchange {
   abort(reason: string): void;
   /** Calls back once if the client goes, or the answer is cut, before the answer was complete. */
   onAbort(callback: () => void): void;
+  /** Calls back once if the client closes its sending side behind the whole request. It may still read, or may have left: only writing to it tells. */
+  onClientEnd(callback: () => void): void;
 }
 
 /** A refusal with a status. Thrown in a mount, turned into a reply by Exchange.fail and nowhere else. Clients see the message where the status is below 500. */

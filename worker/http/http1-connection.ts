@@ -73,6 +73,7 @@ export class Http1Connection {
     // Node drops its own listener with an upgrade; an error without one would end the process.
     socket.on("error", ignore);
     socket.on("close", () => this.#onClose());
+    socket.on("end", () => this.#onEnd());
     socket.on("resume", () => this.#hold());
     socket.setTimeout(this.#context.clocks.progressMs);
     // What Node calls after the last answer. Its own version resets a connection with unread bytes.
@@ -230,6 +231,12 @@ export class Http1Connection {
     this.#exchange = exchange;
     if (refusal) exchange.reject(refusal);
     else dispatch(exchange, match, vhost.guard);
+    if (this.#socket.readableEnded) this.#onEnd();
+  }
+
+  /** The client sends no more. In the middle of a body that is the parser's to tell. */
+  #onEnd(): void {
+    if (this.#exchange?.isRead) this.#exchange.clientEnded();
   }
 
   /** An exchange is over and counted. */

@@ -27,6 +27,8 @@ export abstract class ServedExchange extends ServedRequest implements Exchange {
   readonly #parts: ServedExchangeParts;
   readonly #startedAt = performance.now();
   readonly #onAbort: (() => void)[] = [];
+  readonly #onClientEnd: (() => void)[] = [];
+  #clientState: "sending" | "ended" = "sending";
   #state: State = "open";
   #status = 0;
   #answer: AnswerBody | undefined;
@@ -124,6 +126,18 @@ export abstract class ServedExchange extends ServedRequest implements Exchange {
   onAbort(callback: () => void): void {
     if (this.#isGone()) queueMicrotask(callback);
     else this.#onAbort.push(callback);
+  }
+
+  onClientEnd(callback: () => void): void {
+    if (this.#clientState === "ended") queueMicrotask(callback);
+    else this.#onClientEnd.push(callback);
+  }
+
+  /** The client has closed its sending side, and the whole request came before that. */
+  clientEnded(): void {
+    if (this.#clientState === "ended" || this.#state === "ended") return;
+    this.#clientState = "ended";
+    for (const callback of this.#onClientEnd.splice(0)) callback();
   }
 
   /** The request is malformed, or turned out to be behind its head: no more of it will come. */

@@ -3,8 +3,8 @@
 
 import { once } from "node:events";
 import type { Writable } from "node:stream";
+import type { Exit } from "../../../posix/child.ts";
 import type { HttpError, Exchange } from "../../http/exchange.ts";
-import type { Exit } from "./child.ts";
 import { CgiHeadReader, CgiOutputError, type CgiHead } from "./response-head.ts";
 
 /** "over": complete, refused, or cut. What the program still writes then is dropped. */

@@ -5,9 +5,9 @@ import { constants } from "node:fs";
 import { access } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Origin } from "../../../config/mount.ts";
+import type { Child, Environment } from "../../../posix/child.ts";
 import { HttpError } from "../../http/exchange.ts";
 import { defineMount, type Mount, type MountContext } from "../../mount.ts";
-import { isCarriedExactly, startChild, type Child, type Environment } from "./child.ts";
 import { createEnvironment } from "./environment.ts";
 import { createInputTaker } from "./input.ts";
 import { cgiLimits, type CgiLimits } from "./limits.ts";
@@ -38,12 +38,13 @@ export async function createCgiMount(
   const makeEnvironment = createEnvironment({ version, program, config, mounts: vhost.mounts });
   const takeInput = createInputTaker(limits);
   const slots = new Slots(limits);
+  const starter = await context.starter();
   const runs = new Set<CgiRun>();
 
-  async function start(environment: Environment): Promise<Child> {
+  async function start(environment: Environment, stdin: "pipe" | "none"): Promise<Child> {
     let child: Child;
     try {
-      child = await startChild(program, environment, cwd);
+      child = await starter.start({ program, args: [], environment, cwd, stdin });
     } catch (error) {
       counters.cgiFailed += 1;
       log.error(`Cannot start "${program}": ${errorCode(error)}`);
@@ -80,7 +81,7 @@ export async function createCgiMount(
         throw new HttpError(405, "The program takes no such method", {
           headers: [["Allow", METHODS.join(", ")]],
         });
-      if (!isCarriedExactly(rest)) throw new HttpError(400, "The path is not UTF-8");
+      if (!starter.carries(rest)) throw new HttpError(400, "The path is not UTF-8");
       const gone = new AbortController();
       exchange.onAbort(() => gone.abort());
       using place = await slots.enter(gone.signal);
@@ -88,7 +89,8 @@ export async function createCgiMount(
       await using input = await takeInput(exchange);
       if (gone.signal.aborted) return;
       if (slots.isClosed) throw slots.refusal();
-      const child = await start(makeEnvironment(exchange, rest, input.bytes));
+      const environment = makeEnvironment(exchange, rest, input.bytes);
+      const child = await start(environment, input.bytes > 0 ? "pipe" : "none");
       const run = new CgiRun(child, {
         exchange,
         input,

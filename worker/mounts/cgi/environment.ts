@@ -4,8 +4,8 @@
 import { dirname } from "node:path";
 import type { MountConfig } from "../../../config/mount.ts";
 import type { VhostConfig } from "../../../config/vhost.ts";
+import type { Environment } from "../../../posix/child.ts";
 import { HttpError, type ByteString, type Exchange } from "../../http/exchange.ts";
-import type { Environment } from "./child.ts";
 
 /** PATH of every program, unless "cgi-env" sets another. */
 const PATH = "/usr/local/bin:/usr/bin:/bin";
@@ -48,6 +48,10 @@ export function createEnvironment(
     variables.set("REMOTE_ADDR", exchange.remoteAddress);
     variables.set("REMOTE_PORT", String(exchange.remotePort));
     if (exchange.secure) variables.set("HTTPS", "on");
+    if (exchange.user !== undefined) {
+      variables.set("AUTH_TYPE", "Basic");
+      variables.set("REMOTE_USER", exchange.user);
+    }
     if (rest !== "") {
       variables.set("PATH_INFO", rest);
       if (siteRoot !== undefined) variables.set("PATH_TRANSLATED", encode(siteRoot) + rest);

@@ -18,6 +18,8 @@ export type CgiLimits = {
   readonly killGraceMs: number;
   /** How long the end of an answer waits for the exit status behind the end of the output. */
   readonly exitGraceMs: number;
+  /** How long the program of a client that has closed its sending side may be silent: it may have left altogether. */
+  readonly halfClosedMs: number;
   /** What one request may log of its program's stderr. */
   readonly stderrBytes: number;
   readonly stderrLines: number;
@@ -34,6 +36,7 @@ export const cgiLimits: CgiLimits = {
   spoolTotalBytes: 1024 * 1024 * 1024,
   killGraceMs: 1_000,
   exitGraceMs: 250,
+  halfClosedMs: 500,
   stderrBytes: 64 * 1024,
   stderrLines: 500,
   stderrLineBytes: 4 * 1024,

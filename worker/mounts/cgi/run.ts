@@ -3,10 +3,10 @@
 
 import type { Readable } from "node:stream";
 import type { Logger } from "../../../log/logger.ts";
+import type { Child } from "../../../posix/child.ts";
 import type { CgiCounters } from "../../counters.ts";
 import { HttpError, type Exchange } from "../../http/exchange.ts";
 import { CgiAnswer } from "./answer.ts";
-import type { Child } from "./child.ts";
 import { IdleClock } from "./idle-clock.ts";
 import type { Input } from "./input.ts";
 import type { CgiLimits } from "./limits.ts";
@@ -29,6 +29,8 @@ export class CgiRun {
   readonly #context: RunContext;
   readonly #answer: CgiAnswer;
   readonly #clock: IdleClock;
+  /** Runs once the client may have left without a word. */
+  #leaveClock: IdleClock | undefined;
   #inputState: "flowing" | "done";
   /** Set once the program was told to end: SIGKILL follows. */
   #lastResort: NodeJS.Timeout | undefined;
@@ -47,12 +49,13 @@ export class CgiRun {
 
   /** Resolves when the program has ended and its pipes are closed. */
   async finish(): Promise<void> {
-    const { gone, limits, log } = this.#context;
+    const { exchange, gone, limits, log } = this.#context;
     const { stdout, stderr, exited } = this.#child;
     const closed = Promise.all([closing(stdout), closing(stderr)]);
     const leave = (): void => this.#leave();
     gone.addEventListener("abort", leave);
     if (gone.aborted) leave();
+    exchange.onClientEnd(() => this.#watchSilence());
     logStderr(stderr, limits, (line) => log.warn(line));
     this.#feed();
     await this.#relay();
@@ -60,7 +63,7 @@ export class CgiRun {
     if (exit.code !== 0 && this.#lastResort === undefined) log.warn(exit, "CGI program failed");
     await closed;
     gone.removeEventListener("abort", leave);
-    this.#clock.stop();
+    this.#stopClocks();
     if (!this.#child.kill(0)) clearTimeout(this.#lastResort);
   }
 
@@ -75,12 +78,9 @@ export class CgiRun {
   #feed(): void {
     const { stdin } = this.#child;
     const { input } = this.#context;
-    const touch = (): void => this.#clock.touch();
+    const touch = (): void => this.#touch();
+    if (!stdin) return;
     stdin.on("error", () => {}); // EPIPE: no program has to read its input.
-    if (input.bytes === 0) {
-      stdin.end();
-      return;
-    }
     const stream = input.open();
     stdin.on("drain", touch);
     stream.on("data", touch);
@@ -115,13 +115,39 @@ export class CgiRun {
 
   async #take(chunk: Buffer): Promise<void> {
     // What comes behind a complete answer buys no more time.
-    if (!this.#answer.isOver) this.#clock.touch();
+    if (!this.#answer.isOver) this.#touch();
     try {
       await this.#answer.take(chunk);
     } catch (error) {
       this.#fail(error);
     }
-    if (!this.#answer.isOver) this.#clock.touch();
+    if (!this.#answer.isOver) this.#touch();
+  }
+
+  #touch(): void {
+    this.#clock.touch();
+    this.#leaveClock?.touch();
+  }
+
+  #stopClocks(): void {
+    this.#clock.stop();
+    this.#leaveClock?.stop();
+  }
+
+  /**
+   * A FIN is all that we see of a client that has left, and all of one that has only sent its request to the end. Output
+   * tells them apart, because a peer that is gone answers it with a reset; so a silent program gets a little time.
+   */
+  #watchSilence(): void {
+    if (this.#answer.isOver) return;
+    const { exchange, limits } = this.#context;
+    this.#leaveClock = new IdleClock(
+      limits.halfClosedMs,
+      () => this.#answer.waitsForClient,
+      () => {
+        if (!this.#answer.isOver) exchange.abort("The client has left");
+      },
+    );
   }
 
   /** "cgi-timeout" is the program's clock. A client that is waited for has one of its own, at the front. */
@@ -129,7 +155,7 @@ export class CgiRun {
     if (this.#answer.isOver) return false;
     const { stdin } = this.#child;
     const waitsForBody =
-      this.#inputState === "flowing" && !stdin.writableNeedDrain && !stdin.destroyed;
+      this.#inputState === "flowing" && !stdin?.writableNeedDrain && !stdin?.destroyed;
     return waitsForBody || this.#answer.waitsForClient;
   }
 
@@ -157,7 +183,7 @@ export class CgiRun {
 
   #end(): void {
     if (this.#lastResort !== undefined) return;
-    this.#clock.stop();
+    this.#stopClocks();
     this.#child.kill("SIGTERM");
     this.#lastResort = setTimeout(() => this.#destroy(), this.#context.limits.killGraceMs);
   }
@@ -166,7 +192,7 @@ export class CgiRun {
     this.#child.kill("SIGKILL");
     // What has left the process group may hold our pipes for ever.
     for (const stream of [this.#child.stdin, this.#child.stdout, this.#child.stderr])
-      stream.destroy();
+      stream?.destroy();
   }
 }
 

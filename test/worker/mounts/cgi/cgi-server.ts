@@ -6,6 +6,8 @@ import type { TestContext } from "node:test";
 import { mountShape, type MountConfig } from "../../../../config/mount.ts";
 import { vhostShape } from "../../../../config/vhost.ts";
 import { createLogger } from "../../../../log/logger.ts";
+import type { Starter } from "../../../../posix/child.ts";
+import { openStarter } from "../../../../posix/spawn.ts";
 import type { CgiCounters } from "../../../../worker/counters.ts";
 import type { Clocks } from "../../../../worker/http/node-http1.ts";
 import type { Mount } from "../../../../worker/mount.ts";
@@ -33,6 +35,7 @@ export type CgiServerOptions = {
   readonly otherMounts?: readonly MountConfig[];
   /** Instead of a script. */
   readonly program?: string;
+  readonly starter?: () => Promise<Starter>;
 };
 
 /** Serves `script`, a whole file or the lines of a shell script, under /run. */
@@ -67,6 +70,7 @@ export async function serveCgi(
       }),
       version: "0.0.0-test",
       cgiCounters: counters,
+      starter: options.starter ?? openStarter,
       protocol: () => undefined,
       refuse: (key, message) => void refusals.push(`${key}: ${message}`),
     },

@@ -1,0 +1,63 @@
+// What it is to start a program and to have it running, whichever way it was started.
+
+import type { Readable, Writable } from "node:stream";
+
+/** Variables and their bytes, one character per byte (latin1); no NUL anywhere, no "=" in a name. */
+export type Environment = ReadonlyMap<string, string>;
+
+export type StartRequest = {
+  /** An absolute path. Never a shell, never a search in PATH. */
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly environment: Environment;
+  readonly cwd: string;
+  /** "pipe" where something will be written; "none" is an input that is at its end. */
+  readonly stdin: "pipe" | "none";
+};
+
+/** What a program and all that it waited for took of the machine. */
+export type Usage = { readonly cpuMs: number; readonly peakBytes: number };
+
+/** How a program ended: an exit code, or the signal that killed it. */
+export type Exit = {
+  readonly code: number | null;
+  readonly signal: string | null;
+  /** Undefined where the system was not asked. */
+  readonly usage: Usage | undefined;
+};
+
+/** A running program: leader of a process group of its own, with default signals and nothing of ours but three descriptors. */
+export interface Child {
+  readonly pid: number;
+  /** Undefined without a pipe. */
+  readonly stdin: Writable | undefined;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  readonly exited: Promise<Exit>;
+  /** Signals the whole process group; false when nobody is left in it. Signal 0 only asks. */
+  kill(signal: "SIGTERM" | "SIGKILL" | 0): boolean;
+}
+
+/** Starts programs. */
+export interface Starter {
+  readonly by: "posix_spawn" | "child_process";
+  /** Whether a program sees exactly these bytes. */
+  carries(value: string): boolean;
+  /** Rejects with the errno of the start as `code`. */
+  start(request: StartRequest): Promise<Child>;
+}
+
+/** Signals a process group; false when nobody is left in it. */
+export function signalGroup(leader: number, signal: "SIGTERM" | "SIGKILL" | 0): boolean {
+  try {
+    return process.kill(-leader, signal);
+  } catch {
+    // ESRCH: all gone. EPERM: what is left changed its user and is out of our reach.
+    return false;
+  }
+}
+
+/** The failure of a start, as Node's own look. */
+export function startFailure(program: string, code: string): Error {
+  return Object.assign(new Error(`Cannot start "${program}": ${code}`), { code });
+}
