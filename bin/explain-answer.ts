@@ -8,6 +8,7 @@ import type { Logger } from "../log/logger.ts";
 import { formatOrigin } from "../supervisor/greeting.ts";
 import { createCounters } from "../worker/counters.ts";
 import { openStarter } from "../posix/spawn.ts";
+import { createDocroots } from "../worker/docroot.ts";
 import { dispatch } from "../worker/http/dispatch.ts";
 import { HttpError, type ByteString, type Exchange } from "../worker/http/exchange.ts";
 import type { Mount, MountContext } from "../worker/mount.ts";
@@ -94,6 +95,7 @@ function provision(vhost: VhostConfig, { config, mount }: MountMatch, log: Logge
     log,
     cgiCounters: createCounters().worker,
     starter: openStarter,
+    docroots: createDocroots(),
     protocol: () => undefined,
     version: "",
     refuse(key, message) {

@@ -1,11 +1,11 @@
 // `portico explain URL`: which listener, vhost, mount and file or program would answer, and why.
 
-import { STATUS_CODES } from "node:http";
 import { loadConfig, type LoadedConfig } from "../config/load.ts";
 import { createLogger } from "../log/logger.ts";
 import { formatOrigin } from "../supervisor/greeting.ts";
 import { findUser } from "../supervisor/launch.ts";
 import { HttpError } from "../worker/http/exchange.ts";
+import { http } from "../worker/http/lean-http.ts";
 import { dropPrivileges } from "../worker/privileges.ts";
 import { findAnswer, type Answer } from "./explain-answer.ts";
 import { ExplainError, findRoutes, readUrl, type Asked, type Route } from "./explain-route.ts";
@@ -57,7 +57,7 @@ export async function explain({ directory, url, json }: ExplainOptions): Promise
 export async function explainUrl(loaded: LoadedConfig, url: string): Promise<Explanation[]> {
   const asked = readUrl(url);
   if (asked instanceof HttpError) {
-    const status = `${asked.status} ${STATUS_CODES[asked.status]}`;
+    const status = `${asked.status} ${http.STATUS_CODES[asked.status]}`;
     throw new ExplainError(`${status} before any vhost is chosen: ${asked.message}`);
   }
   const log = await createLogger({ name: "explain", level: "silent" });
@@ -104,7 +104,7 @@ async function explainRoute(
 
 function formatExplanation({ listeners, vhost, path, mount, answer }: Explanation): string {
   const status =
-    answer.status === undefined ? "" : `${answer.status} ${STATUS_CODES[answer.status]}: `;
+    answer.status === undefined ? "" : `${answer.status} ${http.STATUS_CODES[answer.status]}: `;
   const rows = [
     ["listener", listeners.join(", ")],
     ["vhost", `${vhost.name} (${vhost.place}): ${vhost.why}`],

@@ -1,19 +1,12 @@
-// The command line: each command is one call.
+// The command line: each command is one call, and loads no more than it needs: a start should not wait for the code of others.
 
 import { readFileSync } from "node:fs";
 import { Argument, Command, InvalidArgumentError } from "commander";
 import type { ControlCommand } from "../supervisor/control.ts";
-import { check } from "./check.ts";
+import { MAX_WORKERS } from "../config/max-workers.ts";
 import { SHELLS, writeCompletion, type Shell } from "./completion.ts";
-import { control } from "./control.ts";
 import { directoryFault, findDirectory } from "./directory.ts";
-import { dump } from "./dump.ts";
-import { explain } from "./explain.ts";
-import { init } from "./init.ts";
-import { run } from "./run.ts";
-import { formatSchema } from "./schema.ts";
 
-const MAX_WORKERS = 1024;
 const CONFIG = [
   "-c, --config <dir>",
   "configuration directory (default: /etc/portico, then /etc/lwsws)",
@@ -37,9 +30,10 @@ program
   .option(...CONFIG)
   .option("--workers <count>", 'number of workers; wins over "count-threads"', parseWorkers)
   .action((options: { config?: string; workers?: number }) =>
-    inDirectory(options.config, (directory) =>
-      run({ directory, workers: options.workers, version }),
-    ),
+    inDirectory(options.config, async (directory) => {
+      const { run } = await import("./run.ts");
+      return run({ directory, workers: options.workers, version });
+    }),
   );
 
 addControl("status", "show what the running server does").option("--json", "print it as JSON");
@@ -58,6 +52,7 @@ program
   .option(...CONFIG)
   .option("--json", "print the findings as a JSON array")
   .action(async ({ config, json = false }: { config?: string; json?: boolean }) => {
+    const { check } = await import("./check.ts");
     process.exitCode = await check({ directory: findDirectory(config), json, version });
   });
 
@@ -67,7 +62,10 @@ program
   .option(...CONFIG)
   .option("--json", "print it as a JSON array")
   .action(({ config, json = false }: { config?: string; json?: boolean }) =>
-    inDirectory(config, (directory) => dump(directory, json)),
+    inDirectory(config, async (directory) => {
+      const { dump } = await import("./dump.ts");
+      return dump(directory, json);
+    }),
   );
 
 program
@@ -77,14 +75,18 @@ program
   .option(...CONFIG)
   .option("--json", "print it as a JSON array")
   .action((url: string, { config, json = false }: { config?: string; json?: boolean }) =>
-    inDirectory(config, (directory) => explain({ directory, url, json })),
+    inDirectory(config, async (directory) => {
+      const { explain } = await import("./explain.ts");
+      return explain({ directory, url, json });
+    }),
   );
 
 program
   .command("schema")
   .description("print the JSON Schema of the configuration files, for editors")
   .option("--markdown", "print the manual of all keys instead, docs/configuration.md")
-  .action(({ markdown = false }: { markdown?: boolean }) => {
+  .action(async ({ markdown = false }: { markdown?: boolean }) => {
+    const { formatSchema } = await import("./schema.ts");
     process.stdout.write(formatSchema(markdown));
   });
 
@@ -92,7 +94,8 @@ program
   .command("init")
   .description("write a commented configuration to start from")
   .argument("<dir>", "a directory that is new or empty")
-  .action((directory: string) => {
+  .action(async (directory: string) => {
+    const { init } = await import("./init.ts");
     process.exitCode = init(directory);
   });
 
@@ -112,6 +115,7 @@ function addControl(name: ControlCommand, description: string): Command {
     .description(description)
     .option("-c, --config <dir>", "configuration directory of the server")
     .action(async (options: { config?: string; json?: boolean }) => {
+      const { control } = await import("./control.ts");
       process.exitCode = await control(name, findDirectory(options.config), options.json ?? false);
     });
 }

@@ -1,6 +1,7 @@
 // The keys of "global", and the shape of a whole configuration once it is read: what the supervisor sends to its workers.
 // Keys keep the spelling of the files ("drain-secs"), so one search finds a key everywhere.
 
+import { MAX_WORKERS } from "./max-workers.ts";
 import { headerFault, toByteString } from "./pairs.ts";
 import {
   array,
@@ -19,7 +20,6 @@ import {
 import type { VhostConfig } from "./vhost.ts";
 
 const MAX_ID = 4_294_967_294;
-const MAX_WORKERS = 256;
 
 /** Every key of "global" that works; the description is its manual entry. */
 export const globalShape = object({

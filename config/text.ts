@@ -100,6 +100,8 @@ export function parseText(
       : is(NUMBER)
         ? Number(found())
         : KEYWORDS.get(kind);
+    if (value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY)
+      fault(offset, `Number out of range: ${quoted(found())}`);
     if (value === undefined) {
       fault(offset, `Expected a value, found ${quoted(found())}${openContext()}`);
       // A closing bracket or a comma still means what it says to the container around.

@@ -52,10 +52,27 @@ export type Configuration = {
   readonly isProbe?: true;
 };
 
+/**
+ * The same as it travels. What all workers of a generation share is encoded once for all of them, and as the JSON that it
+ * was read from: for ten thousand mounts that takes a third of the time of msgpack, in both directions.
+ */
+export type SentConfiguration = Omit<Configuration, "config"> & { readonly config: Uint8Array };
+
+/** A configuration as it travels. */
+export function encodeConfig(config: ServerConfig): Uint8Array {
+  return Buffer.from(JSON.stringify(config));
+}
+
+/** What was sent, in full. */
+export function decodeConfiguration(sent: SentConfiguration): Configuration {
+  const text = Buffer.from(sent.config.buffer, sent.config.byteOffset, sent.config.length);
+  return { ...sent, config: JSON.parse(text.toString()) as ServerConfig };
+}
+
 /** What the supervisor says. The supervisor is trusted, so bodies made by our own code pass undecoded. */
 export const toWorker = {
   /** First message: become this. Answered by ready or rejected. */
-  configure: trusted<Configuration>(),
+  configure: trusted<SentConfiguration>(),
   /** Every worker of the generation is ready: listen and accept. Answered by serving or rejected. */
   open: object({}),
   /** A newer generation serves: finish what you have and leave. */

@@ -4,7 +4,7 @@
 import type { Logger } from "../log/logger.ts";
 import type { ServerConfig } from "../config/server.ts";
 import type { ProvisionProblem } from "../config/problems.ts";
-import type { VhostSecrets, WorkerUser } from "../ipc/messages.ts";
+import { encodeConfig, type VhostSecrets, type WorkerUser } from "../ipc/messages.ts";
 import type { ListenerSet } from "./listeners.ts";
 import { nextRestart } from "./restart-policy.ts";
 import { WorkerProcess, type WorkerEvents, type WorkerExit } from "./worker-process.ts";
@@ -69,6 +69,7 @@ export class Generation {
   /** Everyone alive, also a worker that leaves while its replacement already runs. */
   readonly #workers = new Set<WorkerProcess>();
   #state: GenerationState = "starting";
+  #encoded: Uint8Array | undefined;
   readonly #gone = Promise.withResolvers<void>();
   #progress: { check: () => void; fail: (error: GenerationError) => void } | undefined;
 
@@ -107,6 +108,7 @@ export class Generation {
     );
     for (const slot of this.#slots) this.#spawn(slot);
     await ready;
+    this.#encoded = undefined;
     this.#enter("ready");
   }
 
@@ -150,13 +152,14 @@ export class Generation {
 
   #spawn(slot: Slot): void {
     slot.timer = undefined;
-    const { number: generation, workers: _count, listeners, ...rest } = this.spec;
+    const { number: generation, workers: _count, config: _config, listeners, ...rest } = this.spec;
     const worker = new WorkerProcess(
       {
         ...rest,
         worker: this.#host.nextWorkerId(),
         slot: slot.index,
         generation,
+        config: () => this.#encode(),
         listeners: listeners.listeners,
       },
       {
@@ -171,6 +174,13 @@ export class Generation {
     slot.current = worker;
     this.#workers.add(worker);
     this.#hurry(worker);
+  }
+
+  #encode(): Uint8Array {
+    const encoded = this.#encoded ?? encodeConfig(this.spec.config);
+    // All workers of a start share it; a replacement comes alone, and later.
+    if (this.#state === "starting") this.#encoded = encoded;
+    return encoded;
   }
 
   /** A worker that hangs while it starts would keep its slot for ever; the watchdog looks at those that run. */

@@ -2,6 +2,7 @@
 // It never reads a byte that a client sent.
 
 import { availableParallelism } from "node:os";
+import { MAX_WORKERS } from "../config/max-workers.ts";
 import { loadConfig, type LoadedConfig } from "../config/load.ts";
 import { formatProblem } from "../config/problems.ts";
 import type { Board, BoardReload } from "../ipc/stats.ts";
@@ -215,7 +216,7 @@ export class Supervisor {
   }
 
   #workersWanted(loaded: LoadedConfig): number {
-    const cores = availableParallelism();
+    const cores = Math.min(availableParallelism(), MAX_WORKERS);
     const wanted = this.#options.workers ?? loaded.config.global["count-threads"] ?? cores;
     if (wanted === 1 && cores > 1 && this.#options.workers === undefined)
       this.#log.info(

@@ -5,7 +5,12 @@ import { Duplex, PassThrough } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { createChannel, type Channel } from "../ipc/channel.ts";
 import { FrameError } from "../ipc/frame.ts";
-import { toSupervisor, toWorker, type Configuration, type ToSupervisor } from "../ipc/messages.ts";
+import {
+  toSupervisor,
+  toWorker,
+  type SentConfiguration,
+  type ToSupervisor,
+} from "../ipc/messages.ts";
 import type { Sample, WorkerState } from "../ipc/stats.ts";
 import type { Listener } from "./listeners.ts";
 
@@ -42,7 +47,9 @@ export type WorkerEvents = {
   readonly exit: (worker: WorkerProcess, exit: WorkerExit) => void;
 };
 
-export type WorkerSpec = Omit<Configuration, "listeners"> & {
+export type WorkerSpec = Omit<SentConfiguration, "config" | "listeners"> & {
+  /** Asked for once the process is on its way. */
+  readonly config: () => Uint8Array;
   readonly listeners: readonly Listener[];
 };
 
@@ -89,7 +96,7 @@ export class WorkerProcess {
       },
     });
     this.#serve(events);
-    // Later, so that all workers of a generation boot while the first large configuration is encoded.
+    // Later, so that all workers of a generation boot while a large configuration is encoded.
     setImmediate(() => this.#channel.send("configure", configurationFor(spec)));
   }
 
@@ -216,9 +223,10 @@ function channelStream(child: ChildProcess | undefined): Duplex {
   return stream instanceof Duplex ? stream : new PassThrough().destroy();
 }
 
-function configurationFor(spec: WorkerSpec): Configuration {
+function configurationFor(spec: WorkerSpec): SentConfiguration {
   return {
     ...spec,
+    config: spec.config(),
     listeners: spec.listeners.map((listener, index) => ({
       address: listener.bound,
       fd: FIRST_LISTENER_FD + index,

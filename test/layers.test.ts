@@ -81,6 +81,16 @@ test("no file outside test/ imports itself over others", () => {
   assert.deepEqual(cycles, []);
 });
 
+test("no server imports node:http, which brings fetch and WebSocket; worker/http/lean-http.ts has it", () => {
+  const served = /^(?:config|ipc|log|posix|supervisor|worker|plugins|bin)\//;
+  const values = /^import\s+(?!type\b)[^;]*?from\s+"node:http";/m;
+  const wrong = files.filter(
+    (file) => served.test(file) && values.test(readFileSync(join(ROOT, file), "utf8")),
+  );
+  assert.deepEqual(wrong, []);
+  assert.match('import { createServer, type Server } from "node:http";', values);
+});
+
 test("every npm package is imported by one file only", () => {
   const importers = new Map<string, Set<string>>();
   for (const file of files.filter((name) => !name.startsWith("test/"))) {

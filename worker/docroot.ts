@@ -9,6 +9,7 @@ import {
   openSync,
   readlinkSync,
   realpathSync,
+  statSync,
 } from "node:fs";
 import type { BigIntStats } from "node:fs";
 import { promisify } from "node:util";
@@ -60,6 +61,27 @@ export function createDocroot(directory: string, tracing: Tracing = NATIVE_TRACI
       }
     },
   };
+}
+
+/** Gives the docroot of a directory, or why there is none. Each is prepared once: ten thousand mounts may serve one. */
+export type Docroots = (directory: string) => Docroot | string;
+
+export function createDocroots(): Docroots {
+  const known = new Map<string, Docroot | string>();
+  return (directory) => {
+    const found = known.get(directory) ?? prepare(directory);
+    known.set(directory, found);
+    return found;
+  };
+}
+
+function prepare(directory: string): Docroot | string {
+  try {
+    if (!statSync(directory).isDirectory()) return `"${directory}" is not a directory`;
+    return createDocroot(directory);
+  } catch (error) {
+    return `Cannot use the directory "${directory}": ${error instanceof Error ? error.message : String(error)}`;
+  }
 }
 
 type IsInside = (real: ByteString) => boolean;

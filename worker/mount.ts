@@ -6,6 +6,7 @@ import type { Logger } from "../log/logger.ts";
 import type { Starter } from "../posix/child.ts";
 import type { ByteString, Exchange } from "./http/exchange.ts";
 import type { CgiCounters } from "./counters.ts";
+import type { Docroots } from "./docroot.ts";
 import type { ProtocolHost } from "./protocol-host.ts";
 
 /** A provisioned mount. */
@@ -26,6 +27,7 @@ export type MountContext<O extends Origin = Origin> = {
   readonly cgiCounters: CgiCounters;
   /** What starts programs, one for the whole worker; opened on first use. */
   readonly starter: () => Promise<Starter>;
+  readonly docroots: Docroots;
   /** The running protocol of this vhost by name, for callback mounts. */
   readonly protocol: (name: string) => ProtocolHost | undefined;
   /** Refuses the configuration: `key` is relative to the mount, such as "origin". */

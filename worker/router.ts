@@ -89,13 +89,17 @@ export function buildMountMatcher(
   type Entry = LiveMount & { readonly headers: ConfiguredFields };
   const exact = new Map<ByteString, Entry>();
   const prefixes = new Map<ByteString, Entry>();
+  const vhostFields = configureFields(vhostHeaders, always);
   let deepest = 0;
   for (const live of mounts) {
     const { config } = live;
     // Paths are bytes, mountpoints are text.
     const mountpoint = Buffer.from(config.mountpoint, "utf8").toString("latin1");
     const key = mountpoint === "/" ? "" : mountpoint;
-    const headers = configureFields(vhostHeaders, config.headers, always);
+    const headers =
+      config.headers.length === 0
+        ? vhostFields
+        : configureFields(vhostHeaders, config.headers, always);
     const table = config["exact-match"] ? exact : prefixes;
     if (!table.has(key)) table.set(key, { ...live, headers });
     deepest = Math.max(deepest, key.split("/").length - 1);

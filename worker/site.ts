@@ -17,6 +17,7 @@ import { createAcceptor, describeConnection, hasLeft, type Acceptor } from "./ac
 import { createAccessLog } from "./access-log.ts";
 import type { BusClient } from "./bus.ts";
 import type { Counters } from "./counters.ts";
+import { createDocroots, type Docroots } from "./docroot.ts";
 import { createHttp1Front, type Http1Front } from "./http/node-http1.ts";
 import { intercepted } from "./mounts/callback.ts";
 import { mountTypes } from "./mounts/table.ts";
@@ -83,6 +84,7 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
     problems.push({ ...placeOfPlugin(file, config), message: `${file}: ${message}` });
 
   let starter: Promise<Starter> | undefined;
+  const docroots = createDocroots();
   const siteVhosts: SiteVhost[] = [];
   for (const [index, vhost] of config.vhosts.entries()) {
     const refuse = (path: string, message: string): void => {
@@ -94,6 +96,7 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
         plugins,
         logFiles,
         cleanups,
+        docroots,
         refuse,
         starter: () => (starter ??= openStarter()),
         port: portOf(index, configuration),
@@ -171,6 +174,7 @@ type VhostServices = SiteServices & {
   readonly plugins: LoadedPlugins;
   readonly logFiles: Map<string, AppendFile>;
   readonly cleanups: Set<() => void>;
+  readonly docroots: Docroots;
   readonly refuse: (path: string, message: string) => void;
   readonly starter: () => Promise<Starter>;
   readonly port: number;
@@ -203,12 +207,13 @@ async function provisionVhost(vhost: VhostConfig, services: VhostServices): Prom
       version: services.configuration.version,
       cgiCounters: counters.worker,
       starter: services.starter,
+      docroots: services.docroots,
       protocol: (name: string) => protocols.get(name),
       refuse: (option: string, message: string) => refuse(`${config.path}.${option}`, message),
     };
     const mount = intercepted(await type.provision(context), context);
     mounts.push({ config, mount });
-    cleanups.add(() => mount.stop?.());
+    if (mount.stop) cleanups.add(() => mount.stop?.());
   }
   return createSiteVhost({
     config: vhost,

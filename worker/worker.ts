@@ -4,7 +4,12 @@ import { flushCompileCache } from "node:module";
 import net from "node:net";
 import type { ServerConfig } from "../config/server.ts";
 import { createChannel } from "../ipc/channel.ts";
-import { toSupervisor, toWorker, type Configuration } from "../ipc/messages.ts";
+import {
+  decodeConfiguration,
+  toSupervisor,
+  toWorker,
+  type Configuration,
+} from "../ipc/messages.ts";
 import type { Board } from "../ipc/stats.ts";
 import { createLogger, type Logger } from "../log/logger.ts";
 import { releaseMemory } from "../posix/memory.ts";
@@ -83,7 +88,8 @@ function createWorker(channel: WorkerChannel, counters: Counters, log: Logger): 
   }
 
   channel.serve({
-    configure(configuration) {
+    configure(sent) {
+      const configuration = decodeConfiguration(sent);
       stopMs = configuration.config.global["stop-secs"] * MS_PER_SEC;
       void provision(configuration, { channel, counters, log, bus, boardListeners }).then(
         async (built) => {

@@ -102,6 +102,7 @@ const refused: readonly [name: string, text: string, faults: string[]][] = [
   ],
   ["a string over the end of its line", '{"a": "x\n}', ["1:7 String is not closed on its line"]],
   ["a bad escape", '{"a": "\\q"}', ["1:7 Unknown escape in a string; a backslash is written \\\\"]],
+  ["a number out of range", '{"a": -1e999}', ['1:7 Number out of range: "-1e999"']],
   ["a comment that is not closed", '{"a": 1}\n/* x', ["2:1 Comment is not closed; expected */"]],
 ];
 

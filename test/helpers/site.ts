@@ -13,6 +13,7 @@ import { openStarter } from "../../posix/spawn.ts";
 import type { Guard } from "../../worker/access/guard.ts";
 import { createAccessLog } from "../../worker/access-log.ts";
 import { createCounters, type Counters } from "../../worker/counters.ts";
+import { createDocroots } from "../../worker/docroot.ts";
 import type { Clocks } from "../../worker/http/clocks.ts";
 import {
   createHttp1Front,
@@ -94,6 +95,7 @@ export async function startSite(t: TestContext, options: TestSiteOptions): Promi
         version: "0.0.0-test",
         cgiCounters: counters.worker,
         starter: openStarter,
+        docroots: createDocroots(),
         protocol: (name: string) => protocols.get(name),
         refuse: (key: string, message: string) => void refused.push(`${key}: ${message}`),
       };

@@ -1,10 +1,10 @@
 // The page that says what went wrong. Nothing of the request is ever repeated in it.
 
-import { STATUS_CODES } from "node:http";
+import { http } from "./lean-http.ts";
 
 /** A short HTML page for a status; `message` adds a sentence where it helps. */
 export function errorPage(status: number, message: string): string {
-  const title = `${status} ${STATUS_CODES[status] ?? "Error"}`;
+  const title = `${status} ${http.STATUS_CODES[status] ?? "Error"}`;
   const sentence = message === "" ? "" : `\n<p>${escapeHtml(message)}</p>`;
   return `<!doctype html>\n<title>${title}</title>\n<h1>${title}</h1>${sentence}\n`;
 }

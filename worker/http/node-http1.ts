@@ -1,6 +1,6 @@
 // HTTP/1.1 on Node's own parser, for connections accepted elsewhere. One http.Server that never listens drives all of them.
 
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
@@ -10,6 +10,7 @@ import type { Router } from "../router.ts";
 import { completeClocks, type ClockOptions, type Clocks } from "./clocks.ts";
 import type { Connection } from "./connection.ts";
 import { Http1Connection, type Http1Context } from "./http1-connection.ts";
+import { http } from "./lean-http.ts";
 import type { ParserError } from "./parser-fault.ts";
 import { MAX_FIELDS } from "./request-head.ts";
 import type { UpgradeRequest } from "./upgrade-request.ts";
@@ -59,7 +60,7 @@ export function createHttp1Front(options: Http1FrontOptions): Http1Front {
     onGone: (connection) => connections.delete(connection),
   };
 
-  const server = createServer({
+  const server = http.createServer({
     insecureHTTPParser: false,
     // The head is checked here, and more strictly.
     requireHostHeader: false,

@@ -1,8 +1,8 @@
 // A refusal as bytes, for requests that Node's parser has no response object for: malformed ones, CONNECT, upgrades.
 
-import { STATUS_CODES } from "node:http";
 import { errorPage } from "./error-page.ts";
 import type { HttpError } from "./exchange.ts";
+import { http } from "./lean-http.ts";
 import { composeFields, type ConfiguredFields } from "./response-head.ts";
 
 export type RenderedRefusal = {
@@ -33,7 +33,7 @@ export function renderRefusal(
 }
 
 function renderHead(status: number, fields: readonly string[]): string {
-  const reason = STATUS_CODES[status] ?? "Unknown";
+  const reason = http.STATUS_CODES[status] ?? "Unknown";
   let head = `HTTP/1.1 ${status} ${reason}\r\nDate: ${new Date().toUTCString()}\r\n`;
   for (let at = 0; at + 1 < fields.length; at += 2) head += `${fields[at]}: ${fields[at + 1]}\r\n`;
   return `${head}\r\n`;

@@ -1,11 +1,11 @@
 // Serves files below a directory: `"origin": "file:///srv/www"`. GET and HEAD only; a directory answers with its index file.
 
-import { closeSync, createReadStream, read, statSync } from "node:fs";
+import { closeSync, createReadStream, read } from "node:fs";
 import { pipeline } from "node:stream";
 import { promisify } from "node:util";
 import type { MountConfig } from "../../config/mount.ts";
 import type { HeaderPair } from "../../config/vhost.ts";
-import { createDocroot, type Docroot, type Found } from "../docroot.ts";
+import type { Docroot, Found } from "../docroot.ts";
 import { evaluateConditions, type Verdict } from "../http/conditional.ts";
 import { HttpError, type ByteString, type Exchange } from "../http/exchange.ts";
 import { formatHttpDate } from "../http/http-date.ts";
@@ -26,8 +26,8 @@ const readAsync = promisify(read);
 /** `file://` mounts. */
 export const file = defineMount({
   scheme: "file",
-  provision({ origin, config, refuse }) {
-    const root = prepareDocroot(origin.directory);
+  provision({ origin, config, docroots, refuse }) {
+    const root = docroots(origin.directory);
     if (typeof root === "string") {
       refuse("origin", root);
       return { handle: (exchange) => exchange.fail(new HttpError(503, "This mount was refused")) };
@@ -51,15 +51,6 @@ export function cachePolicy(
   const audience = config["cache-intermediaries"] ? "public" : "private";
   const revalidate = config["cache-revalidate"] ? "must-revalidate, " : "";
   return `${revalidate}${audience}, max-age=${maxAge}`;
-}
-
-function prepareDocroot(directory: string): Docroot | string {
-  try {
-    if (!statSync(directory).isDirectory()) return `"${directory}" is not a directory`;
-    return createDocroot(directory);
-  } catch (error) {
-    return `Cannot use the directory "${directory}": ${error instanceof Error ? error.message : String(error)}`;
-  }
 }
 
 function createFileMount(root: Docroot, config: MountConfig): Mount {

@@ -9,6 +9,7 @@ import { createLogger } from "../../../../log/logger.ts";
 import type { Starter } from "../../../../posix/child.ts";
 import { openStarter } from "../../../../posix/spawn.ts";
 import type { CgiCounters } from "../../../../worker/counters.ts";
+import { createDocroots } from "../../../../worker/docroot.ts";
 import type { Clocks } from "../../../../worker/http/node-http1.ts";
 import type { Mount } from "../../../../worker/mount.ts";
 import { createCgiMount } from "../../../../worker/mounts/cgi/cgi.ts";
@@ -71,6 +72,7 @@ export async function serveCgi(
       version: "0.0.0-test",
       cgiCounters: counters,
       starter: options.starter ?? openStarter,
+      docroots: createDocroots(),
       protocol: () => undefined,
       refuse: (key, message) => void refusals.push(`${key}: ${message}`),
     },
