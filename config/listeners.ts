@@ -65,6 +65,11 @@ export function vhostKey(
   return `${vhost.name}:${vhost["unix-socket"] ? (vhost.interface ?? "") : (vhost.port ?? "")}`;
 }
 
+/** What keeps the topics and the store of a protocol on one vhost apart from all others. */
+export function protocolScope(vhost: Parameters<typeof vhostKey>[0], protocol: string): string {
+  return `${vhostKey(vhost)}/${protocol}`;
+}
+
 /** True when the vhost talks TLS. */
 export function isSecure(vhost: Pick<VhostKeys, "host-ssl-cert">): boolean {
   return vhost["host-ssl-cert"] !== undefined;

@@ -69,6 +69,8 @@ export function decodeConfiguration(sent: SentConfiguration): Configuration {
   return { ...sent, config: JSON.parse(text.toString()) as ServerConfig };
 }
 
+const storeChange = { scope: string(), key: string(), data: bytes(), isGone: boolean() };
+
 /** What the supervisor says. The supervisor is trusted, so bodies made by our own code pass undecoded. */
 export const toWorker = {
   /** First message: become this. Answered by ready or rejected. */
@@ -85,6 +87,8 @@ export const toWorker = {
   board: trusted<Board>(),
   deliver: object({ topic: string(), from: integer(), data: bytes() }),
   departed: object({ worker: integer() }),
+  /** A key of a plugin's store as it stands now; `from` is the worker that changed it, 0 at the start. */
+  stored: object({ ...storeChange, from: integer() }),
 };
 
 const provisionProblem = object({ vhost: integer(), path: string(), message: string() });
@@ -103,6 +107,7 @@ export const toSupervisor = {
   watch: object({ on: boolean() }),
   subscribe: object({ topic: string(), on: boolean() }),
   publish: object({ topic: string(), data: bytes() }),
+  store: object(storeChange),
 };
 
 export type ToWorker = { [Name in keyof typeof toWorker]: Infer<(typeof toWorker)[Name]> };

@@ -83,6 +83,8 @@ async function provision(
     onRestart() {},
     onGone() {},
     events: {
+      connected() {},
+      store() {},
       sample() {},
       watch() {},
       subscribe() {},

@@ -3,6 +3,7 @@
 
 import { availableParallelism } from "node:os";
 import { MAX_WORKERS } from "../config/max-workers.ts";
+import { protocolScope } from "../config/listeners.ts";
 import { loadConfig, type LoadedConfig } from "../config/load.ts";
 import { formatProblem } from "../config/problems.ts";
 import type { Board, BoardReload } from "../ipc/stats.ts";
@@ -17,6 +18,7 @@ import { Listeners } from "./listeners.ts";
 import { createLogFiles } from "./log-files.ts";
 import { createOrphans, type Orphans } from "./orphans.ts";
 import { createTicketKeys } from "./secrets.ts";
+import { createSharedStore } from "./shared-store.ts";
 import { StatsBoard } from "./stats-board.ts";
 import { createUsageMeter } from "./usage.ts";
 import { createWatchdog } from "./watchdog.ts";
@@ -57,6 +59,12 @@ export class Supervisor {
     this.#log.warn(
       { worker: to.slot, pid: to.pid },
       "Bus message lost: the worker reads too slowly",
+    ),
+  );
+  readonly #store = createSharedStore((from, why) =>
+    this.#log.warn(
+      { worker: from.slot, pid: from.pid },
+      `A plugin's store was not changed: ${why}`,
     ),
   );
   readonly #watchers = new Set<WorkerProcess>();
@@ -229,6 +237,13 @@ export class Supervisor {
   #adopt(generation: Generation, loaded: LoadedConfig): void {
     this.#current = generation;
     this.#loaded = loaded;
+    this.#store.keepOnly(
+      new Set(
+        loaded.config.vhosts.flatMap((vhost) =>
+          vhost["ws-protocols"].map(({ name }) => protocolScope(vhost, name)),
+        ),
+      ),
+    );
     for (const line of describeListeners(generation.spec.listeners, loaded.config))
       this.#log.info(line);
     for (const line of describeConfig(loaded.config)) this.#log.info(line);
@@ -274,6 +289,8 @@ export class Supervisor {
       watch: (worker, on) => this.#watch(worker, on),
       subscribe: (worker, topic, on) => this.#broker.subscribe(worker, topic, on),
       publish: (worker, topic, data) => this.#broker.publish(worker, topic, data),
+      connected: (worker) => this.#store.join(worker),
+      store: (worker, change) => this.#store.change(worker, change),
       reopened: (worker, failed) => {
         for (const message of failed)
           this.#log.error({ worker: worker.slot, pid: worker.pid }, message);
@@ -281,6 +298,7 @@ export class Supervisor {
       exit: (worker) => {
         this.#board.depart(worker);
         this.#broker.depart(worker);
+        this.#store.depart(worker);
         this.#watchers.delete(worker);
         const killed = this.#orphans?.killNewcomers() ?? 0;
         if (killed > 0)

@@ -12,6 +12,7 @@ import {
   type ToSupervisor,
 } from "../ipc/messages.ts";
 import type { Sample, WorkerState } from "../ipc/stats.ts";
+import type { StoreChange } from "../ipc/store.ts";
 import type { Listener } from "./listeners.ts";
 
 /** From a worker: statistics and bus messages. From us: a whole configuration with certificates. */
@@ -31,6 +32,8 @@ export type WorkerExit = {
 
 /** What the owner of a worker is told. Each is called in the order things happened; `exit` is the last. */
 export type WorkerEvents = {
+  /** Before it is configured: what it has to know then. */
+  readonly connected: (worker: WorkerProcess) => void;
   readonly ready: (worker: WorkerProcess) => void;
   readonly rejected: (
     worker: WorkerProcess,
@@ -43,6 +46,7 @@ export type WorkerEvents = {
   readonly watch: (worker: WorkerProcess, on: boolean) => void;
   readonly subscribe: (worker: WorkerProcess, topic: string, on: boolean) => void;
   readonly publish: (worker: WorkerProcess, topic: string, data: Uint8Array) => void;
+  readonly store: (worker: WorkerProcess, change: StoreChange) => void;
   readonly reopened: (worker: WorkerProcess, failed: readonly string[]) => void;
   readonly exit: (worker: WorkerProcess, exit: WorkerExit) => void;
 };
@@ -97,7 +101,10 @@ export class WorkerProcess {
     });
     this.#serve(events);
     // Later, so that all workers of a generation boot while a large configuration is encoded.
-    setImmediate(() => this.#channel.send("configure", configurationFor(spec)));
+    setImmediate(() => {
+      events.connected(this);
+      this.#channel.send("configure", configurationFor(spec));
+    });
   }
 
   get pid(): number {
@@ -172,6 +179,7 @@ export class WorkerProcess {
       watch: ({ on }) => events.watch(this, on),
       subscribe: ({ topic, on }) => events.subscribe(this, topic, on),
       publish: ({ topic, data }) => events.publish(this, topic, data),
+      store: (change) => events.store(this, change),
     });
   }
 

@@ -1,7 +1,7 @@
 // What a protocol running on a vhost may use: bus, board, timers, log. A plugin that throws in a callback of its own is
 // logged and goes on; its timers end with the vhost.
 
-import { vhostKey } from "../config/listeners.ts";
+import { protocolScope } from "../config/listeners.ts";
 import type { VhostConfig } from "../config/vhost.ts";
 import type { Configuration } from "../ipc/messages.ts";
 import type { Board } from "../ipc/stats.ts";
@@ -9,11 +9,13 @@ import type { Logger } from "../log/logger.ts";
 import type { BusClient } from "./bus.ts";
 import type { ProtocolHost } from "./protocol-host.ts";
 import type { ProtocolContext } from "./protocol.ts";
+import type { StoreClient } from "./store.ts";
 
 export type ProtocolServices = {
   readonly configuration: Configuration;
   readonly log: Logger;
   readonly bus: BusClient;
+  readonly store: StoreClient;
   readonly watchBoard: (listener: (board: Board) => void) => () => void;
   /** Port the vhost is reached at. */
   readonly port: number;
@@ -29,7 +31,9 @@ export function createProtocolContext(
 ): ProtocolContext {
   const { configuration, cleanups } = services;
   const log = services.log.child({ vhost: vhost.name, protocol: name });
-  const bus = services.bus.scoped(`${vhostKey(vhost)}/${name}`);
+  const scope = protocolScope(vhost, name);
+  const bus = services.bus.scoped(scope);
+  const store = services.store.scoped(scope);
 
   function guard<Args extends readonly unknown[]>(action: (...args: Args) => void): typeof action {
     return (...args) => {
@@ -55,6 +59,7 @@ export function createProtocolContext(
       subscribe: (topic, listener) => bus.subscribe(topic, guard(listener)),
       onDeparture: (listener) => bus.onDeparture(guard(listener)),
     },
+    store: { ...store, onChange: (listener) => store.onChange(guard(listener)) },
     watchBoard: (listener) => services.watchBoard(guard(listener)),
     every(ms, action) {
       const timer = setInterval(guard(action), ms);

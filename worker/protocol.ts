@@ -34,6 +34,20 @@ export interface Bus {
   onDeparture(listener: (worker: number) => void): () => void;
 }
 
+/**
+ * Small values that this protocol has in common over all workers and generations of the vhost, until the server ends.
+ * Of changes made at the same time the last to reach the supervisor holds everywhere. At most 1,000 keys of 256 bytes, values of 64 KiB.
+ */
+export interface Store {
+  get(key: string): Buffer | undefined;
+  keys(): Iterable<string>;
+  /** Holds here at once. Throws RangeError beyond a limit. */
+  set(key: string, value: string | Uint8Array): void;
+  delete(key: string): void;
+  /** Calls back for every change, also for those made here. Returns the way to stop. */
+  onChange(listener: (key: string, value: Buffer | undefined) => void): () => void;
+}
+
 export type ProtocolContext = {
   readonly vhost: { readonly name: string; readonly port: number; readonly secure: boolean };
   /** Version of this server, as status protocols show it. */
@@ -42,6 +56,7 @@ export type ProtocolContext = {
   readonly worker: number;
   readonly log: Logger;
   readonly bus: Bus;
+  readonly store: Store;
   /** The supervisor's statistics, about once a second while anybody watches. Returns the way to stop. */
   readonly watchBoard: (listener: (board: Board) => void) => () => void;
   /** Repeats until the vhost stops or the returned function is called. */

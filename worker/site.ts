@@ -31,6 +31,7 @@ import {
   type Router,
   type SiteVhost,
 } from "./router.ts";
+import type { StoreClient } from "./store.ts";
 import { createTlsFront } from "./tls.ts";
 import { createUpgrader, type Upgrader } from "./upgrade.ts";
 
@@ -41,6 +42,7 @@ export type SiteServices = {
   readonly counters: Counters;
   readonly log: Logger;
   readonly bus: BusClient;
+  readonly store: StoreClient;
   readonly watchBoard: (listener: (board: Board) => void) => () => void;
 };
 

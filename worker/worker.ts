@@ -20,6 +20,7 @@ import { createDrain, type Drain } from "./drain.ts";
 import { dropPrivileges } from "./privileges.ts";
 import { createSampler, type Sampler } from "./sampler.ts";
 import { provisionSite, ProvisionError, type Site } from "./site.ts";
+import { createStoreClient, type StoreClient } from "./store.ts";
 
 const CHANNEL_FD = 3;
 const MAX_FROM_SUPERVISOR_BYTES = 128 * 1024 * 1024;
@@ -71,6 +72,7 @@ type Worker = {
 
 function createWorker(channel: WorkerChannel, counters: Counters, log: Logger): Worker {
   const bus = createBusClient(channel, counters.worker);
+  const store = createStoreClient(channel);
   const boardListeners = new Set<(board: Board) => void>();
   const sampler = createSampler(channel, counters);
   let site: Site | undefined;
@@ -91,7 +93,8 @@ function createWorker(channel: WorkerChannel, counters: Counters, log: Logger): 
     configure(sent) {
       const configuration = decodeConfiguration(sent);
       stopMs = configuration.config.global["stop-secs"] * MS_PER_SEC;
-      void provision(configuration, { channel, counters, log, bus, boardListeners }).then(
+      store.become(configuration.worker);
+      void provision(configuration, { channel, counters, log, bus, store, boardListeners }).then(
         async (built) => {
           if (!built) return;
           // Here, because nobody waits for an answer yet.
@@ -112,6 +115,7 @@ function createWorker(channel: WorkerChannel, counters: Counters, log: Logger): 
     },
     deliver: (message) => bus.deliver(message),
     departed: ({ worker }) => bus.departed(worker),
+    stored: (change) => store.stored(change),
   });
 
   return {
@@ -137,10 +141,11 @@ async function provision(
     readonly counters: Counters;
     readonly log: Logger;
     readonly bus: BusClient;
+    readonly store: StoreClient;
     readonly boardListeners: Set<(board: Board) => void>;
   },
 ): Promise<Site | undefined> {
-  const { channel, counters, log, bus, boardListeners } = tools;
+  const { channel, counters, log, bus, store, boardListeners } = tools;
   try {
     // While we may: the user that we become may not get at the library that starts programs.
     if (startsPrograms(configuration.config)) await openLibc();
@@ -150,6 +155,7 @@ async function provision(
       counters,
       log,
       bus,
+      store,
       watchBoard(listener) {
         if (boardListeners.size === 0) channel.send("watch", { on: true });
         boardListeners.add(listener);

@@ -11,6 +11,7 @@ import { createLogger, type Logger } from "../../log/logger.ts";
 import type { Counters } from "../../worker/counters.ts";
 import { createProtocolHost, type ProtocolHost } from "../../worker/protocol-host.ts";
 import type { Bus, ProtocolContext, ProtocolDefinition } from "../../worker/protocol.ts";
+import { createStoreClient } from "../../worker/store.ts";
 import { createUpgrader, type Upgrader, type UpgraderOptions } from "../../worker/upgrade.ts";
 import { startSite, type TestMount } from "../helpers/site.ts";
 
@@ -118,6 +119,7 @@ export async function startProtocolServer(
     worker,
     log,
     bus,
+    store: createStoreClient({ send: () => true }).scoped("test"),
     watchBoard(listener) {
       watchers.add(listener);
       return () => void watchers.delete(listener);

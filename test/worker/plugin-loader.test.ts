@@ -10,6 +10,7 @@ import { integer, object, string } from "../../config/shape.ts";
 import { vhostShape, type VhostConfig } from "../../config/vhost.ts";
 import { createLogger } from "../../log/logger.ts";
 import { loadPlugins, startProtocols, type LoadedPlugins } from "../../worker/plugin-loader.ts";
+import { createStoreClient } from "../../worker/store.ts";
 import {
   defineProtocol,
   type ProtocolContext,
@@ -171,6 +172,7 @@ async function startOn(vhost: VhostConfig, ...definitions: readonly ProtocolDefi
     worker: 1,
     log,
     bus: { publish: () => {}, subscribe: () => () => {}, onDeparture: () => () => {} },
+    store: createStoreClient({ send: () => true }).scoped("test"),
     watchBoard: () => () => {},
     every: () => () => {},
   });
