@@ -65,7 +65,7 @@ export function createSharedStore(
     depart: (worker) => void members.delete(worker),
     keepOnly(scopes) {
       for (const [scope, map] of maps)
-        if (!scopes.has(scope)) for (const key of [...map.keys()]) put(scope, key, undefined);
+        if (!scopes.has(scope)) for (const key of map.keys()) put(scope, key, undefined);
     },
   };
 }
