@@ -12,7 +12,7 @@ import { createDocroots } from "../worker/docroot.ts";
 import { dispatch } from "../worker/http/dispatch.ts";
 import { HttpError, type ByteString, type Exchange } from "../worker/http/exchange.ts";
 import type { Mount, MountContext } from "../worker/mount.ts";
-import { file } from "../worker/mounts/file.ts";
+import { file } from "../worker/mounts/file/file.ts";
 import { redirect } from "../worker/mounts/redirect.ts";
 import type { MountMatch } from "../worker/router.ts";
 import { ExplainError, type Asked } from "./explain-route.ts";

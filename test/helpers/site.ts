@@ -22,7 +22,7 @@ import {
 } from "../../worker/http/node-http1.ts";
 import type { Mount } from "../../worker/mount.ts";
 import { callback } from "../../worker/mounts/callback.ts";
-import { file } from "../../worker/mounts/file.ts";
+import { file } from "../../worker/mounts/file/file.ts";
 import { redirect } from "../../worker/mounts/redirect.ts";
 import type { ProtocolHost } from "../../worker/protocol-host.ts";
 import { createRouter, createSiteVhost, type LiveMount } from "../../worker/router.ts";

@@ -1,4 +1,4 @@
-// Conditional requests (RFC 9110 13.2.2): whether the client's copy will do. Ranges and If-Range come after this decision.
+// Conditional requests (RFC 9110 13): whether the client's copy will do, and whether the part it asks for belongs to that copy. Pure.
 
 import { parseHttpDate } from "./http-date.ts";
 
@@ -31,6 +31,20 @@ export function evaluateConditions(
   const modified = header("if-modified-since");
   const since = modified === undefined ? undefined : parseHttpDate(modified);
   return since !== undefined && current.lastModified <= since ? "not-modified" : "send";
+}
+
+/**
+ * If-Range (RFC 9110 13.1.5): whether a range is of the version that the client has. A date is only exact enough when the
+ * second it names is over, so that nothing can have changed twice in it (8.8.2.2).
+ */
+export function rangeStillHolds(
+  ifRange: string | undefined,
+  current: Validators,
+  now = Date.now(),
+): boolean {
+  if (ifRange === undefined || ifRange === current.etag) return true;
+  const date = parseHttpDate(ifRange);
+  return date === current.lastModified && date < Math.floor(now / 1000);
 }
 
 /** Whether a list of entity tags, or "*", covers this one. What follows a syntax error is not looked at. */

@@ -3,7 +3,7 @@
 import type { AnyMountType } from "../mount.ts";
 import { callback } from "./callback.ts";
 import { cgi } from "./cgi/cgi.ts";
-import { file } from "./file.ts";
+import { file } from "./file/file.ts";
 import { redirect } from "./redirect.ts";
 
 export const mountTypes: readonly AnyMountType[] = [file, redirect, cgi, callback];

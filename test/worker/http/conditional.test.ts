@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { evaluateConditions, type Verdict } from "../../../worker/http/conditional.ts";
+import {
+  evaluateConditions,
+  rangeStillHolds,
+  type Verdict,
+} from "../../../worker/http/conditional.ts";
 import { formatHttpDate, parseHttpDate } from "../../../worker/http/http-date.ts";
 
 const MODIFIED = 1_700_000_000;
@@ -57,6 +61,25 @@ test("evaluateConditions reads a long list in one pass", () => {
   const header = (name: string): string | undefined =>
     name === "if-none-match" ? list : undefined;
   assert.equal(evaluateConditions(header, CURRENT), "not-modified");
+});
+
+test("rangeStillHolds for an equal strong tag, or an equal date whose second is over", () => {
+  const now = (MODIFIED + 10) * 1000;
+  const cases = [
+    [undefined, true],
+    ['"E"', true],
+    ['W/"E"', false],
+    ['"x"', false],
+    ["*", false],
+    [AT, true],
+    [EARLIER, false],
+    [LATER, false],
+    ["garbage", false],
+  ] as const;
+  for (const [field, holds] of cases)
+    assert.equal(rangeStillHolds(field, CURRENT, now), holds, String(field));
+  assert.equal(rangeStillHolds(AT, CURRENT, MODIFIED * 1000 + 999), false);
+  assert.equal(rangeStillHolds(AT, CURRENT, (MODIFIED + 1) * 1000), true);
 });
 
 test("parseHttpDate reads the three forms of RFC 9110 5.6.7", () => {

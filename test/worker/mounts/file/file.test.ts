@@ -18,16 +18,16 @@ import {
 import net from "node:net";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import { createDocroot, type Tracing } from "../../../worker/docroot.ts";
-import { HttpError } from "../../../worker/http/exchange.ts";
-import { cachePolicy } from "../../../worker/mounts/file.ts";
+import { createDocroot, type Tracing } from "../../../../worker/docroot.ts";
+import { HttpError } from "../../../../worker/http/exchange.ts";
+import { cachePolicy } from "../../../../worker/mounts/file/cache-policy.ts";
 import {
   startSite,
   temporaryDirectory,
   type TestMount,
   type TestSite,
-} from "../../helpers/site.ts";
-import { connect, exchangeBytes, parseReplies, request, statusOf } from "../../helpers/wire.ts";
+} from "../../../helpers/site.ts";
+import { connect, exchangeBytes, parseReplies, request, statusOf } from "../../../helpers/wire.ts";
 
 const SECRET = "outside of the root";
 

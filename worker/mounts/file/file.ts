@@ -1,0 +1,88 @@
+// Serves files below a directory: `"origin": "file:///srv/www"`. GET and HEAD only; a directory answers with its index file.
+// Finding, deciding and sending are apart: worker/http/representation.ts says how they meet.
+
+import type { MountConfig } from "../../../config/mount.ts";
+import type { HeaderPair } from "../../../config/vhost.ts";
+import type { Docroot } from "../../docroot.ts";
+import { decide } from "../../http/decide.ts";
+import { HttpError, type ByteString, type Exchange } from "../../http/exchange.ts";
+import { encodePath } from "../../http/target.ts";
+import { createMediaTypes } from "../../media-types.ts";
+import { defineMount, type Mount } from "../../mount.ts";
+import { cachePolicy } from "./cache-policy.ts";
+import { createFinder, release, type FileFinder } from "./find.ts";
+import { FileChanged } from "./read.ts";
+import { sendDecision } from "./send.ts";
+
+const METHODS: HeaderPair = ["Allow", "GET, HEAD, OPTIONS"];
+
+/** A file that is written to all the time is given up after so many openings. */
+const MAX_TRIES = 4;
+
+/** `file://` mounts. */
+export const file = defineMount({
+  scheme: "file",
+  provision({ origin, config, docroots, refuse }) {
+    const root = docroots(origin.directory);
+    if (typeof root === "string") {
+      refuse("origin", root);
+      return { handle: (exchange) => exchange.fail(new HttpError(503, "This mount was refused")) };
+    }
+    return createFileMount(root, config);
+  },
+});
+
+function createFileMount(root: Docroot, config: MountConfig): Mount {
+  const finder = createFinder({
+    root,
+    mediaTypes: createMediaTypes(config["extra-mimetypes"]),
+    index: Buffer.from(config.default, "utf8").toString("latin1"),
+    isRoot: config.mountpoint === "/",
+    cacheControl: cachePolicy(config),
+  });
+
+  return {
+    async handle(exchange, rest) {
+      const { method } = exchange;
+      if (method === "OPTIONS") return exchange.send(204, [METHODS]);
+      if (method !== "GET" && method !== "HEAD")
+        throw new HttpError(405, "Files answer to GET and HEAD", { headers: [METHODS] });
+      await answer(exchange, rest, finder);
+    },
+  };
+}
+
+async function answer(exchange: Exchange, rest: ByteString, finder: FileFinder): Promise<void> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await tryToAnswer(exchange, rest, finder);
+    } catch (error) {
+      if (!(error instanceof FileChanged)) throw error;
+      if (tries < MAX_TRIES) continue;
+      throw new HttpError(503, error.message, { headers: [["Retry-After", "1"]] });
+    }
+  }
+}
+
+async function tryToAnswer(
+  exchange: Exchange,
+  rest: ByteString,
+  finder: FileFinder,
+): Promise<void> {
+  const place = await finder.find(rest);
+  if (place.kind === "directory without slash") return redirectToDirectory(exchange);
+  const { representation } = place;
+  try {
+    const { method } = exchange;
+    const decision = decide({ method, header: (name) => exchange.header(name) }, representation);
+    await sendDecision(exchange, representation, decision);
+  } finally {
+    release(representation);
+  }
+}
+
+/** The path has no empty segments, so this never starts with "//"; a backslash leaves escaped. */
+function redirectToDirectory(exchange: Exchange): void {
+  const query = exchange.query === undefined ? "" : `?${exchange.query}`;
+  exchange.send(301, [["Location", `${encodePath(exchange.path)}/${query}`]]);
+}

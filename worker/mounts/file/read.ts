@@ -1,0 +1,112 @@
+// Reads the bytes of a representation, and notices when a file turns into another version of itself under the reader's hands.
+// No reader gets bytes of two versions under one entity tag, and never more bytes than were announced.
+
+import { fstatSync, read } from "node:fs";
+import type { BigIntStats } from "node:fs";
+import { promisify } from "node:util";
+import type { Piece } from "../../http/range.ts";
+import type { Content } from "../../http/representation.ts";
+
+/** What is read and sent at once. A transfer holds one of these, whatever the size of its file. */
+export const PIECE_BYTES = 64 * 1024;
+
+/** The file is not what it was when it was opened. */
+export class FileChanged extends Error {
+  readonly code = "FILE_CHANGED";
+  constructor() {
+    super("The file changed while it was read");
+  }
+}
+
+const readAsync = promisify(read);
+
+type OpenFile = Extract<Content, { kind: "descriptor" }>;
+
+/** All pieces in one buffer. Throws FileChanged. */
+export async function readWhole(
+  content: Content,
+  pieces: readonly Piece[],
+  length: number,
+): Promise<Uint8Array> {
+  const [only] = pieces;
+  if (content.kind === "memory" && pieces.length === 1 && only && !Buffer.isBuffer(only))
+    return content.bytes.subarray(only.start, only.end);
+  const body = Buffer.allocUnsafe(length);
+  let filled = 0;
+  for (const piece of pieces) {
+    if (Buffer.isBuffer(piece)) filled += piece.copy(body, filled);
+    else {
+      const { start, end } = piece;
+      const target = body.subarray(filled, filled + end - start);
+      await readInto(content, target, start);
+      filled += target.length;
+    }
+  }
+  if (content.kind === "descriptor" && !isSame(look(content), content.stat))
+    throw new FileChanged();
+  return body;
+}
+
+/** The pieces one after the other, none larger than PIECE_BYTES but for literal ones. Throws FileChanged, the first time before anything came. */
+export async function* readPieces(
+  content: Content,
+  pieces: readonly Piece[],
+): AsyncGenerator<Uint8Array> {
+  const check = content.kind === "descriptor" ? watchVersion(content) : () => {};
+  for (const piece of pieces) {
+    if (Buffer.isBuffer(piece)) {
+      yield piece;
+      continue;
+    }
+    for (let at = piece.start; at < piece.end; at += PIECE_BYTES) {
+      const bytes = Buffer.allocUnsafeSlow(Math.min(PIECE_BYTES, piece.end - at));
+      await readInto(content, bytes, at);
+      await check(bytes, at);
+      yield bytes;
+    }
+  }
+}
+
+/**
+ * Checks a piece after it was read. A file that only grows is a log that somebody downloads: its beginning stays what it
+ * was announced as. Whether it only grew is told by the piece before, which must still read the same.
+ */
+function watchVersion(file: OpenFile): (bytes: Buffer, at: number) => Promise<void> {
+  let seen = file.stat;
+  let before: { readonly bytes: Buffer; readonly at: number } | undefined;
+  return async (bytes, at) => {
+    const now = look(file);
+    if (!isSame(now, seen)) {
+      if (now.size <= seen.size || !before) throw new FileChanged();
+      const again = Buffer.allocUnsafe(before.bytes.length);
+      await readInto(file, again, before.at);
+      if (!again.equals(before.bytes)) throw new FileChanged();
+      seen = now;
+    }
+    before = { bytes, at };
+  };
+}
+
+function look({ fd }: OpenFile): BigIntStats {
+  // The inode of an open file is in memory: no disk is waited for.
+  return fstatSync(fd, { bigint: true });
+}
+
+/** Not the time of the inode's last change, which a file gets that is replaced by another: its bytes stay. */
+function isSame(now: BigIntStats, then: BigIntStats): boolean {
+  return now.mtimeNs === then.mtimeNs && now.size === then.size;
+}
+
+async function readInto(content: Content, target: Buffer, from: number): Promise<void> {
+  if (content.kind === "nothing") throw new Error("No byte of this answer was meant to be sent");
+  if (content.kind === "memory") {
+    target.set(content.bytes.subarray(from, from + target.length));
+    return;
+  }
+  for (let filled = 0; filled < target.length;) {
+    const left = target.length - filled;
+    const { bytesRead } = await readAsync(content.fd, target, filled, left, from + filled);
+    if (bytesRead === 0) throw new FileChanged();
+    filled += bytesRead;
+  }
+}
