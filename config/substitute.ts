@@ -28,7 +28,7 @@ export function substitute(
   for (const member of document.root.members) if (isDefinition(member)) define(member);
   const rest = document.root.members
     .filter((member) => !isDefinition(member))
-    .map((member) => replaceMember(member, member.key));
+    .map((member) => (holdsName(member.value) ? replaceMember(member, member.key) : member));
   return { ...document, root: { ...document.root, members: rest } };
 
   function define(member: Member): void {
@@ -64,7 +64,7 @@ export function substitute(
       const isSame = members.every((member, index) => member === node.members[index]);
       return isSame ? node : { ...node, members };
     }
-    return typeof node.value === "string" && /\$\{|_lws_ddir_/.test(node.value)
+    return typeof node.value === "string" && holdsName(node)
       ? replaceText(node, node.value, path)
       : node;
   }
@@ -103,6 +103,13 @@ export function substitute(
 
 function isDefinition(member: Member): boolean {
   return member.key.startsWith("=");
+}
+
+/** Asked before anything is copied: most files hold none. */
+function holdsName(node: Node): boolean {
+  if (node.kind === "array") return node.items.some(holdsName);
+  if (node.kind === "object") return node.members.some(({ value }) => holdsName(value));
+  return typeof node.value === "string" && /\$\{|_lws_ddir_/.test(node.value);
 }
 
 const NAME = /^[A-Za-z_]\w*$/;

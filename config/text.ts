@@ -43,14 +43,19 @@ const TOKEN_FAULTS: ReadonlyMap<number, string> = new Map([
   [6, "Control character in a string; write it as \\u00.."],
 ]);
 
-type Open = { readonly offset: number; readonly path: string; readonly closer: "}" | "]" };
+/** A container being read; `step` leads to it from the one around. */
+type Open = {
+  readonly offset: number;
+  readonly step: string | number;
+  readonly closer: "}" | "]";
+};
 
 /** Parses the text of one file. `tree` is undefined for a file without any value, and partial if there are faults. */
 export function parseText(
   text: string,
   position: (offset: number) => { line: number; column: number },
 ): { tree: Node | undefined; faults: SyntaxFault[] } {
-  const scanner = createScanner(blankHashComments(text), false);
+  const scanner = createScanner(text.includes("#") ? blankHashComments(text) : text, false);
   const faults: SyntaxFault[] = [];
   const faultyLines = new Set<number>();
   const open: Open[] = [];
@@ -86,11 +91,11 @@ export function parseText(
     } while (kind >= FIRST_TRIVIA && kind <= LAST_TRIVIA);
   }
 
-  function readValue(path: string, depth: number): Node | undefined {
+  function readValue(step: string | number, depth: number): Node | undefined {
     const offset = scanner.getTokenOffset();
     if (is(OPEN_BRACE) || is(OPEN_BRACKET)) {
       if (depth < MAX_DEPTH)
-        return is(OPEN_BRACE) ? readObject(path, depth) : readArray(path, depth);
+        return is(OPEN_BRACE) ? readObject(step, depth) : readArray(step, depth);
       fault(offset, `Nested deeper than ${MAX_DEPTH} levels`);
       abandon();
       return undefined;
@@ -112,9 +117,9 @@ export function parseText(
     return { kind: "scalar", value, offset };
   }
 
-  function readObject(path: string, depth: number): ObjectNode {
+  function readObject(step: string | number, depth: number): ObjectNode {
     const members: Member[] = [];
-    const offset = begin(path, "}");
+    const offset = begin(step, "}");
     while (continues(CLOSE_BRACE)) {
       if (!is(STRING)) {
         fault(
@@ -129,7 +134,7 @@ export function parseText(
       advance();
       if (is(COLON)) advance();
       else fault(lastEnd, `Missing ":" after the key ${quoted(key)}${openContext()}`);
-      const value = readValue(childPath(path, key), depth + 1);
+      const value = readValue(key, depth + 1);
       if (value) members.push({ key, offset: keyOffset, value });
       separate(CLOSE_BRACE);
     }
@@ -137,9 +142,9 @@ export function parseText(
     return { kind: "object", members, offset };
   }
 
-  function readArray(path: string, depth: number): ArrayNode {
+  function readArray(step: string | number, depth: number): ArrayNode {
     const items: Node[] = [];
-    const offset = begin(path, "]");
+    const offset = begin(step, "]");
     while (continues(CLOSE_BRACKET)) {
       if (is(COMMA) || is(COLON)) {
         fault(
@@ -149,7 +154,7 @@ export function parseText(
         advance();
         continue;
       }
-      const value = readValue(childPath(path, items.length), depth + 1);
+      const value = readValue(items.length, depth + 1);
       if (value) items.push(value);
       separate(CLOSE_BRACKET);
     }
@@ -157,9 +162,9 @@ export function parseText(
     return { kind: "array", items, offset };
   }
 
-  function begin(path: string, closer: Open["closer"]): number {
+  function begin(step: string | number, closer: Open["closer"]): number {
     const offset = scanner.getTokenOffset();
-    open.push({ offset, path, closer });
+    open.push({ offset, step, closer });
     advance();
     return offset;
   }
@@ -208,8 +213,8 @@ export function parseText(
     const innermost = open.at(-1);
     if (!innermost) return "";
     const what = innermost.closer === "]" ? "array" : "object";
-    const name =
-      innermost.path === "" ? `the outermost ${what}` : `the ${what} ${quoted(innermost.path)}`;
+    const path = open.slice(1).reduce((above, { step }) => childPath(above, step), "");
+    const name = path === "" ? `the outermost ${what}` : `the ${what} ${quoted(path)}`;
     return `: ${name} opened at ${at(innermost.offset)} is still open and "${innermost.closer}" would close it`;
   }
 
