@@ -47,6 +47,8 @@ export type Configuration = {
   readonly listeners: readonly WorkerListener[];
   readonly secrets: readonly VhostSecrets[];
   readonly ticketKeys: Uint8Array;
+  /** Inherited file for ipc/activity.ts; undefined where there is nothing to note. */
+  readonly activityFd: number | undefined;
   readonly user: WorkerUser | undefined;
   /** Only the answer is wanted, ready or rejected: nothing is made that stays behind. */
   readonly isProbe?: true;

@@ -80,6 +80,7 @@ async function provision(
   const generation = new Generation(spec, {
     log,
     nextWorkerId: () => 1,
+    makeActivity: () => undefined,
     onRestart() {},
     onGone() {},
     events: {

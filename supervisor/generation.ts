@@ -5,6 +5,7 @@ import type { Logger } from "../log/logger.ts";
 import type { ServerConfig } from "../config/server.ts";
 import type { ProvisionProblem } from "../config/problems.ts";
 import { encodeConfig, type VhostSecrets, type WorkerUser } from "../ipc/messages.ts";
+import type { SharedFile } from "../posix/shared-file.ts";
 import type { ListenerSet } from "./listeners.ts";
 import { nextRestart } from "./restart-policy.ts";
 import { WorkerProcess, type WorkerEvents, type WorkerExit } from "./worker-process.ts";
@@ -47,6 +48,8 @@ export type GenerationHost = {
   readonly log: Logger;
   /** A number no other worker of this server had. */
   readonly nextWorkerId: () => number;
+  /** A file for a worker to note its activity in, where there can be one. */
+  readonly makeActivity: () => SharedFile | undefined;
   readonly events: Omit<WorkerEvents, "ready" | "rejected" | "serving" | "leaving">;
   readonly onRestart: () => void;
   /** The last worker has gone. */
@@ -157,6 +160,7 @@ export class Generation {
       {
         ...rest,
         worker: this.#host.nextWorkerId(),
+        activity: this.#host.makeActivity(),
         slot: slot.index,
         generation,
         config: () => this.#encode(),

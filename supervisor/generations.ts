@@ -21,6 +21,7 @@ export type GenerationsOptions = {
   readonly log: Logger;
   readonly events: GenerationHost["events"];
   readonly onRestart: () => void;
+  readonly makeActivity: GenerationHost["makeActivity"];
 };
 
 /** The generations of one supervisor. */
@@ -103,12 +104,13 @@ export class Generations {
   }
 
   #host(): GenerationHost {
-    const { log, events, onRestart, listeners } = this.#options;
+    const { log, events, onRestart, listeners, makeActivity } = this.#options;
     return {
       log,
       events,
       onRestart,
       nextWorkerId: () => (this.#workersStarted += 1),
+      makeActivity,
       onGone: (generation) => {
         this.#alive.delete(generation);
         listeners.release(generation.spec.listeners);

@@ -6,8 +6,10 @@ import { MAX_WORKERS } from "../config/max-workers.ts";
 import { protocolScope } from "../config/listeners.ts";
 import { loadConfig, type LoadedConfig } from "../config/load.ts";
 import { formatProblem } from "../config/problems.ts";
+import { ACTIVITY_BYTES } from "../ipc/activity.ts";
 import type { Board, BoardReload } from "../ipc/stats.ts";
 import type { Logger } from "../log/logger.ts";
+import { createSharedFiles, type SharedFile } from "../posix/shared-file.ts";
 import { hasInterface } from "./addresses.ts";
 import { createBusBroker } from "./bus-broker.ts";
 import type { Generation, GenerationHost } from "./generation.ts";
@@ -74,6 +76,7 @@ export class Supervisor {
   #loaded: LoadedConfig;
   #current: Generation | undefined;
   #orphans: Orphans | undefined;
+  #makeActivity: (() => SharedFile | undefined) | undefined;
   #lastReload: BoardReload | undefined;
   /** What a new reload has to wait for: the start, or the reload before it. */
   #busy: Promise<unknown> = this.#ended.promise;
@@ -90,6 +93,7 @@ export class Supervisor {
       log: options.log,
       events: this.#workerEvents(),
       onRestart: () => this.#board.countRestart(),
+      makeActivity: () => this.#makeActivity?.(),
     });
   }
 
@@ -174,11 +178,12 @@ export class Supervisor {
     this.#orphans = await createOrphans();
     if (!this.#orphans)
       this.#log.info("No subreaper here: CGI children of a worker that dies are left to init");
+    this.#makeActivity = await createSharedFiles(ACTIVITY_BYTES);
     const watchdog = createWatchdog({
       workers: () => this.#generations.workers(),
       limitMs: () => this.#loaded.config.global["watchdog-secs"] * MS_PER_SEC,
       onSilent: (worker, silentMs) =>
-        worker.kill(`silent for ${Math.round(silentMs / MS_PER_SEC)} s`),
+        worker.kill(`silent for ${Math.round(silentMs / MS_PER_SEC)} s${worker.whereabouts}`),
     });
     void this.ended.then(() => watchdog.stop());
     this.#adopt(await this.#launch(this.#loaded), this.#loaded);

@@ -3,6 +3,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { Duplex, PassThrough } from "node:stream";
 import { fileURLToPath } from "node:url";
+import { readActivity } from "../ipc/activity.ts";
 import { createChannel, type Channel } from "../ipc/channel.ts";
 import { FrameError } from "../ipc/frame.ts";
 import {
@@ -13,6 +14,7 @@ import {
 } from "../ipc/messages.ts";
 import type { Sample, WorkerState } from "../ipc/stats.ts";
 import type { StoreChange } from "../ipc/store.ts";
+import type { SharedFile } from "../posix/shared-file.ts";
 import type { Listener } from "./listeners.ts";
 
 /** From a worker: statistics and bus messages. From us: a whole configuration with certificates. */
@@ -51,10 +53,12 @@ export type WorkerEvents = {
   readonly exit: (worker: WorkerProcess, exit: WorkerExit) => void;
 };
 
-export type WorkerSpec = Omit<SentConfiguration, "config" | "listeners"> & {
+export type WorkerSpec = Omit<SentConfiguration, "config" | "listeners" | "activityFd"> & {
   /** Asked for once the process is on its way. */
   readonly config: () => Uint8Array;
   readonly listeners: readonly Listener[];
+  /** Where the worker notes what it is in the middle of. Closed when it is gone. */
+  readonly activity: SharedFile | undefined;
 };
 
 /** A worker process. States: starting -> ready -> serving -> draining | stopping -> gone. */
@@ -69,9 +73,11 @@ export class WorkerProcess {
   readonly #stream: Duplex;
   readonly #channel: Channel<typeof toWorker, typeof toSupervisor>;
   #state: WorkerState = "starting";
+  readonly #activity: SharedFile | undefined;
   #endReason = "";
 
   constructor(spec: WorkerSpec, events: WorkerEvents) {
+    this.#activity = spec.activity;
     this.id = spec.worker;
     this.slot = spec.slot;
     this.generation = spec.generation;
@@ -148,6 +154,12 @@ export class WorkerProcess {
   tell: Channel<typeof toWorker, typeof toSupervisor>["send"] = (name, body) =>
     this.#channel.send(name, body);
 
+  /** The plugin it is in the middle of, as " in …"; empty where nothing is known. */
+  get whereabouts(): string {
+    const name = this.#activity && readActivity(this.#activity.read());
+    return name === undefined ? "" : ` in ${name}`;
+  }
+
   /** SIGKILL; the exit event follows. */
   kill(reason: string): void {
     if (this.#state === "gone") return;
@@ -191,6 +203,7 @@ export class WorkerProcess {
   #exited(exit: WorkerExit, events: WorkerEvents): void {
     if (this.#state === "gone") return;
     this.#state = "gone";
+    this.#activity?.close();
     // What the worker wrote last may still be in the pipe; it is read before the end is told.
     const stream = this.#stream;
     if (stream.destroyed || stream.readableEnded) events.exit(this, exit);
@@ -220,6 +233,7 @@ function spawnWorker(spec: WorkerSpec): ChildProcess {
       "inherit",
       "pipe",
       ...spec.listeners.map((listener) => listener.fd),
+      ...(spec.activity ? [spec.activity.fd] : []),
     ],
     env: workerEnvironment(),
   });
@@ -232,9 +246,11 @@ function channelStream(child: ChildProcess | undefined): Duplex {
 }
 
 function configurationFor(spec: WorkerSpec): SentConfiguration {
+  const { activity, ...sent } = spec;
   return {
-    ...spec,
+    ...sent,
     config: spec.config(),
+    activityFd: activity && FIRST_LISTENER_FD + spec.listeners.length,
     listeners: spec.listeners.map((listener, index) => ({
       address: listener.bound,
       fd: FIRST_LISTENER_FD + index,

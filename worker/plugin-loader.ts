@@ -8,6 +8,8 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import type { ProtocolConfig } from "../config/protocol.ts";
 import { suggest } from "../config/suggest.ts";
 import type { VhostConfig } from "../config/vhost.ts";
+import { noActivity, type Activity } from "./activity.ts";
+import { activityName } from "./protocol-context.ts";
 import { createProtocolHost, type ProtocolHost } from "./protocol-host.ts";
 import type { ProtocolContext, ProtocolDefinition } from "./protocol.ts";
 
@@ -89,6 +91,7 @@ export function startProtocols(
   plugins: LoadedPlugins,
   makeContext: (name: string) => ProtocolContext,
   refuse: (path: string, message: string) => void,
+  activity: Activity = noActivity,
 ): ReadonlyMap<string, ProtocolHost> {
   const hosts = new Map<string, ProtocolHost>();
   for (const config of vhost["ws-protocols"]) {
@@ -109,7 +112,8 @@ export function startProtocols(
     try {
       const instance: unknown = definition.start(makeContext(name), decoded.options);
       if (typeof instance === "object" && instance !== null && !(instance instanceof Promise)) {
-        hosts.set(name, createProtocolHost(definition, instance, keys, isDefault));
+        const noted = activity.named(activityName(name, vhost));
+        hosts.set(name, createProtocolHost(definition, instance, keys, isDefault, noted));
         continue;
       }
       refuse(path, `Protocol "${name}" did not start: start() has to return its hooks`);

@@ -1,11 +1,12 @@
 // What a protocol running on a vhost may use: bus, board, timers, log. A plugin that throws in a callback of its own is
 // logged and goes on; its timers end with the vhost.
 
-import { protocolScope } from "../config/listeners.ts";
+import { protocolScope, vhostKey } from "../config/listeners.ts";
 import type { VhostConfig } from "../config/vhost.ts";
 import type { Configuration } from "../ipc/messages.ts";
 import type { Board } from "../ipc/stats.ts";
 import type { Logger } from "../log/logger.ts";
+import type { Activity } from "./activity.ts";
 import type { BusClient } from "./bus.ts";
 import type { ProtocolHost } from "./protocol-host.ts";
 import type { ProtocolContext } from "./protocol.ts";
@@ -16,6 +17,7 @@ export type ProtocolServices = {
   readonly log: Logger;
   readonly bus: BusClient;
   readonly store: StoreClient;
+  readonly activity: Activity;
   readonly watchBoard: (listener: (board: Board) => void) => () => void;
   /** Port the vhost is reached at. */
   readonly port: number;
@@ -35,10 +37,12 @@ export function createProtocolContext(
   const bus = services.bus.scoped(scope);
   const store = services.store.scoped(scope);
 
-  function guard<Args extends readonly unknown[]>(action: (...args: Args) => void): typeof action {
+  const noted = services.activity.named(activityName(name, vhost));
+  function guard<Args extends unknown[]>(action: (...args: Args) => void): typeof action {
+    const watched = noted(action);
     return (...args) => {
       try {
-        action(...args);
+        watched(...args);
       } catch (error) {
         log.error({ err: error }, "Protocol threw in a callback");
       }
@@ -71,6 +75,11 @@ export function createProtocolContext(
       return cancel;
     },
   };
+}
+
+/** What the supervisor says of a worker that hangs in this protocol. */
+export function activityName(protocol: string, vhost: VhostConfig): string {
+  return `the protocol "${protocol}" of vhost ${vhostKey(vhost)}`;
 }
 
 /** Stops what startProtocols started. */

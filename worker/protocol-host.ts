@@ -1,6 +1,7 @@
 // A protocol that runs on a vhost, with what the server keeps its connections to: decided here, once.
 
 import type { ProtocolKeys } from "../config/protocol.ts";
+import type { Activity } from "./activity.ts";
 import type { ProtocolDefinition, ProtocolInstance, SendQueue } from "./protocol.ts";
 
 /** Largest message of a protocol that names no size of its own. */
@@ -27,17 +28,32 @@ export type ProtocolHost = {
   admits(origin: string): boolean;
 };
 
+type Noted = ReturnType<Activity["named"]>;
+
+/** The same hooks, noted while they run. */
+function watchHooks(plugin: ProtocolInstance, noted: Noted): ProtocolInstance {
+  return {
+    ...(plugin.open && { open: noted(plugin.open.bind(plugin)) }),
+    ...(plugin.message && { message: noted(plugin.message.bind(plugin)) }),
+    ...(plugin.close && { close: noted(plugin.close.bind(plugin)) }),
+    ...(plugin.request && { request: noted(plugin.request.bind(plugin)) }),
+    ...(plugin.intercept && { intercept: noted(plugin.intercept.bind(plugin)) }),
+    ...(plugin.stop && { stop: noted(plugin.stop.bind(plugin)) }),
+  };
+}
+
 /** Puts a started protocol and its configuration together. */
 export function createProtocolHost(
   definition: ProtocolDefinition,
   instance: ProtocolInstance,
   keys: ProtocolKeys,
   isDefault: boolean,
+  noted: Noted = (hook) => hook,
 ): ProtocolHost {
   const origins = new Set(keys.origins?.map((origin) => origin.toLowerCase()));
   return {
     definition,
-    instance,
+    instance: watchHooks(instance, noted),
     isDefault,
     limits: {
       maxMessageBytes:

@@ -14,6 +14,7 @@ import type { Logger } from "../log/logger.ts";
 import type { Starter } from "../posix/child.ts";
 import { openStarter } from "../posix/spawn.ts";
 import { createAcceptor, describeConnection, hasLeft, type Acceptor } from "./accept.ts";
+import type { Activity } from "./activity.ts";
 import { createAccessLog } from "./access-log.ts";
 import type { BusClient } from "./bus.ts";
 import type { Counters } from "./counters.ts";
@@ -43,6 +44,7 @@ export type SiteServices = {
   readonly log: Logger;
   readonly bus: BusClient;
   readonly store: StoreClient;
+  readonly activity: Activity;
   readonly watchBoard: (listener: (board: Board) => void) => () => void;
 };
 
@@ -147,6 +149,7 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
     for (const cleanup of cleanups) cleanup();
     await Promise.all([...logFiles.values()].map((file) => file.close()));
   };
+  services.activity.publish();
   if (problems.length > 0) {
     await stop();
     throw new ProvisionError(problems);
@@ -191,6 +194,7 @@ async function provisionVhost(vhost: VhostConfig, services: VhostServices): Prom
     services.plugins,
     (name) => createProtocolContext(name, vhost, services),
     refuse,
+    services.activity,
   );
   cleanups.add(() => stopProtocols(protocols, log));
 

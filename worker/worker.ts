@@ -14,6 +14,7 @@ import type { Board } from "../ipc/stats.ts";
 import { createLogger, type Logger } from "../log/logger.ts";
 import { releaseMemory } from "../posix/memory.ts";
 import { openLibc } from "../posix/native.mjs";
+import { createActivity } from "./activity.ts";
 import { createBusClient, type BusClient, type WorkerChannel } from "./bus.ts";
 import { createCounters, type Counters } from "./counters.ts";
 import { createDrain, type Drain } from "./drain.ts";
@@ -152,6 +153,7 @@ async function provision(
     if (configuration.user) dropPrivileges(configuration.user);
     return await provisionSite({
       configuration,
+      activity: await createActivity(configuration.activityFd),
       counters,
       log,
       bus,

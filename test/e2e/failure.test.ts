@@ -118,7 +118,9 @@ test("an endless loop in a plugin is found, killed and replaced", async (t) => {
     expect: DEATH,
   });
   await assert.rejects(fetchOnce(`${portico.url()}/loop`, false, expected));
-  await portico.log(/^Worker died \(SIGKILL, silent for/);
+  const death =
+    /^Worker died \(SIGKILL, silent for \d+ s in the protocol "looper" of vhost localhost:0\)/;
+  await portico.log(death);
   await fetchOnce(`${portico.url()}/small`, false, expected);
 });
 
