@@ -1,5 +1,6 @@
 // The keys of one mount: a part of the URL space and what answers there.
 
+import { mountLimits } from "./limits.ts";
 import { origin, type Origin } from "./origin.ts";
 import { environmentPairs, headerFault, headerPairs, optionPairs } from "./pairs.ts";
 import {
@@ -68,6 +69,7 @@ export const mountShape = object({
     description: "Let caches between here and the client keep answers too.",
   }),
   "cache-no": flag().meta({ description: "Send no-cache, whatever the other cache keys say." }),
+  ...mountLimits,
   "cgi-timeout": secondsOr(5).meta({
     description: "Seconds a CGI program may take; 0 means the default.",
   }),

@@ -2,6 +2,8 @@
 // Keys keep the spelling of the files ("drain-secs"), so one search finds a key everywhere.
 
 import { MAX_WORKERS } from "./max-workers.ts";
+import { globalLimits } from "./limits.ts";
+import { networks } from "./networks.ts";
 import { headerFault, toByteString } from "./pairs.ts";
 import {
   array,
@@ -54,8 +56,16 @@ export const globalShape = object({
     }),
   "timeout-secs": secondsOr(15).meta({
     description:
-      "Longest wait for a TLS handshake, a request header, a body or a client that does not read; 0 means the default. A body that takes longer has to come at 500 bytes a second or more.",
+      "Longest wait for a TLS handshake, a PROXY header, a request header or the next bytes of a body; 0 means the default.",
   }),
+  ...globalLimits,
+  "trusted-proxies": networks()
+    .default(noItems)
+    .meta({
+      description:
+        'Proxies in front of this server whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses, networks, or "unix:" for whoever comes over a Unix socket. X-Forwarded-For is read from the right, past trusted addresses; what it names is the client for logs, rules, programs and protocols. X-Forwarded-Proto decides HTTPS for programs; sts stays with TLS of this server. Other such fields (Forwarded, X-Real-IP) are not read.',
+      examples: ["10.0.0.0/8, unix:"],
+    }),
   "init-ssl": flag().meta({
     description: "Turns TLS on; required before any vhost may have host-ssl keys.",
   }),

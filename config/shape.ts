@@ -130,6 +130,18 @@ export function text() {
     .transform((value) => String(value));
 }
 
+/** One of a few words. */
+export function choice<const W extends string>(...words: readonly W[]) {
+  const wanted = words.map((word) => `"${word}"`).join(", ");
+  const word = text().meta({ title: "word", pattern: `^(?:${words.join("|")})$|\\$\\{` });
+  return convert(
+    word,
+    (value, refuse): W | undefined =>
+      words.find((known) => known === value) ??
+      refuse(`Expected one of ${wanted}, got ${shown(value)}`),
+  );
+}
+
 /** A path; the reader makes it absolute afterwards. */
 export function path() {
   return check(text(), (value) => {

@@ -1,11 +1,14 @@
 // The keys of one virtual host.
 
+import { vhostLimits } from "./limits.ts";
 import type { MountConfig } from "./mount.ts";
+import { networks } from "./networks.ts";
 import { headerPairs } from "./pairs.ts";
 import type { ProtocolConfig } from "./protocol.ts";
 import {
   array,
   check,
+  choice,
   convert,
   flag,
   integer,
@@ -97,6 +100,18 @@ export const vhostShape = object({
       description: "File for the access log in Combined format; without it nothing is logged.",
       examples: ["/var/log/portico/access.log"],
     }),
+  "access-log-format": choice("combined", "vhost_combined", "json").default("combined").meta({
+    description:
+      "One of combined and vhost_combined, Apache's byte for byte, and json, one object in each line.",
+  }),
+  "request-id": flag().meta({
+    description:
+      "Gives each request a random identifier: in the answer as X-Request-Id, in the access log as its last field, for programs as HTTP_X_REQUEST_ID. One that a trusted proxy sends is kept.",
+  }),
+  "trusted-proxies": networks().exactOptional().meta({
+    description: "As global trusted-proxies, for this vhost.",
+  }),
+  ...vhostLimits,
   keepalive_timeout: secondsOr(5).meta({
     description:
       "Seconds an idle connection is kept for the next request (also spelled keepalive-timeout); 0 means the default.",

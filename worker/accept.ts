@@ -5,6 +5,7 @@ import type { WorkerListener } from "../ipc/messages.ts";
 import type { Logger } from "../log/logger.ts";
 import type { Counters } from "./counters.ts";
 import type { Connection } from "./http/connection.ts";
+import { plainAddress } from "./networks.ts";
 
 /** Connections the kernel queues while all workers are busy. */
 const BACKLOG = 4096;
@@ -66,11 +67,4 @@ export function describeConnection(socket: net.Socket, listener: WorkerListener)
     localPort: socket.localPort ?? listener.port,
     secure: listener.secure,
   };
-}
-
-/** An IPv4 client looks the same on an IPv6 socket (RFC 4291 2.5.5.2); a client of a unix socket has no address. */
-function plainAddress(address: string | undefined): string {
-  if (address === undefined) return "unix:";
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(address);
-  return mapped?.[1] ?? address;
 }

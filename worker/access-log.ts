@@ -1,5 +1,7 @@
-// The access log in Apache's combined format, escaped byte for byte as Apache does, so that a client can forge neither a line nor a field.
+// The access log: one line for each request, in Apache's formats byte for byte, or as JSON. Escaped so that a client can forge
+// neither a line nor a field. The lane writes one for each of its requests, so a line must cost about a microsecond.
 
+import type { VhostConfig } from "../config/vhost.ts";
 import type { AppendFile } from "../log/append-file.ts";
 import type { ByteString } from "./http/exchange.ts";
 
@@ -14,55 +16,151 @@ export type AccessEntry = {
   readonly bytes: number;
   readonly referer: ByteString | undefined;
   readonly userAgent: ByteString | undefined;
+  /** From the end of its head to the end of its answer. */
+  readonly durationMs?: number;
+  readonly requestId?: string | undefined;
 };
 
 export type AccessLog = { log(entry: AccessEntry): void };
 
+export type AccessLogOptions = {
+  readonly format: VhostConfig["access-log-format"];
+  /** "name:port" */
+  readonly vhost: string;
+  readonly now?: () => number;
+};
+
+/** How the lines of one vhost look; `stamp` as from formatTime or formatInstant. */
+type Format = (entry: AccessEntry, stamp: string) => string;
+
 const MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec";
+const MS_PER_SEC = 1_000;
 
 /** Writes entries to a file that may be shared by several vhosts. */
 export function createAccessLog(
   file: Pick<AppendFile, "write">,
-  now: () => number = Date.now,
+  { format, vhost, now = Date.now }: AccessLogOptions,
 ): AccessLog {
+  const write = formatOf(format, vhost);
+  const stampOf = format === "json" ? formatInstant : formatTime;
   let second = Number.NaN;
   let stamp = "";
   return {
     log(entry) {
-      const time = Math.floor(now() / 1000);
+      const time = Math.floor(now() / MS_PER_SEC);
       if (time !== second) {
         second = time;
-        stamp = formatTime(new Date(time * 1000));
+        stamp = stampOf(new Date(time * MS_PER_SEC));
       }
-      file.write(formatEntry(entry, stamp));
+      file.write(write(entry, stamp));
     },
   };
 }
 
-/** One line. `stamp` as from formatTime. */
-export function formatEntry(entry: AccessEntry, stamp: string): string {
-  const bytes = entry.bytes === 0 ? "-" : entry.bytes;
-  return (
-    `${entry.remoteAddress} - ${field(entry.user)} [${stamp}] "${field(entry.requestLine)}" ` +
-    `${entry.status} ${bytes} "${field(entry.referer)}" "${field(entry.userAgent)}"\n`
-  );
+function formatOf(format: AccessLogOptions["format"], vhost: string): Format {
+  if (format === "json") return (entry, stamp) => formatJson(entry, stamp, vhost);
+  const combined = createCombined();
+  if (format === "combined") return combined;
+  const prefix = `${escape(vhost)} `;
+  return (entry, stamp) => prefix + combined(entry, stamp);
+}
+
+/** The combined format; an identifier of the request is one more field at its end. */
+export function createCombined(): Format {
+  const refererField = rememberLast(field);
+  const agentField = rememberLast(field);
+  return (entry, stamp) => {
+    const { user, requestLine, status, bytes, requestId } = entry;
+    const end = requestId === undefined ? '"\n' : `" "${field(requestId)}"\n`;
+    return (
+      `${entry.remoteAddress} - ${userField(user)} [${stamp}] "${field(requestLine)}" ` +
+      `${status} ${bytes === 0 ? "-" : bytes} ` +
+      `"${refererField(entry.referer)}" "${agentField(entry.userAgent)}${end}`
+    );
+  };
+}
+
+/** A client sends the same value with each of its requests, and looking at every byte of it is what a line costs most. */
+function rememberLast(
+  write: (text: ByteString | undefined) => string,
+): (text: ByteString | undefined) => string {
+  let last: ByteString | undefined;
+  let written = write(last);
+  return (text) => {
+    if (text !== last) {
+      last = text;
+      written = write(text);
+    }
+    return written;
+  };
+}
+
+/** One line of JSON. Bytes above ASCII stand as the characters of the same number, so that nothing is lost whatever they mean. */
+function formatJson(entry: AccessEntry, stamp: string, vhost: string): string {
+  const { remoteAddress, user, requestLine, status, bytes, referer, userAgent } = entry;
+  const members = {
+    time: stamp,
+    vhost,
+    client: remoteAddress,
+    user,
+    request: requestLine,
+    status,
+    bytes,
+    ms: entry.durationMs === undefined ? undefined : Math.round(entry.durationMs * 1000) / 1000,
+    referer,
+    user_agent: userAgent,
+    request_id: entry.requestId,
+  };
+  const line = JSON.stringify(members).replace(/[\u007f-\uffff]/g, (character) => {
+    const code = character.charCodeAt(0).toString(16).padStart(4, "0");
+    return `\\u${code}`;
+  });
+  return `${line}\n`;
 }
 
 /** Local time as in "10/Oct/2000:13:55:36 -0700". */
 export function formatTime(date: Date): string {
   const month = MONTHS.slice(date.getMonth() * 3, date.getMonth() * 3 + 3);
-  const clock = [date.getHours(), date.getMinutes(), date.getSeconds()].map(twoDigits).join(":");
+  const day = `${twoDigits(date.getDate())}/${month}/${date.getFullYear()}`;
+  return `${day}:${clockOf(date)} ${zoneOf(date, "")}`;
+}
+
+/** Local time as in "2000-10-10T13:55:36-07:00" (RFC 3339). */
+export function formatInstant(date: Date): string {
+  const day = [date.getFullYear(), twoDigits(date.getMonth() + 1), twoDigits(date.getDate())];
+  return `${day.join("-")}T${clockOf(date)}${zoneOf(date, ":")}`;
+}
+
+function clockOf(date: Date): string {
+  return [date.getHours(), date.getMinutes(), date.getSeconds()].map(twoDigits).join(":");
+}
+
+function zoneOf(date: Date, separator: string): string {
   const offset = -date.getTimezoneOffset();
   const sign = offset < 0 ? "-" : "+";
-  const zone = twoDigits(Math.trunc(Math.abs(offset) / 60)) + twoDigits(Math.abs(offset) % 60);
-  return `${twoDigits(date.getDate())}/${month}/${date.getFullYear()}:${clock} ${sign}${zone}`;
+  const hours = twoDigits(Math.trunc(Math.abs(offset) / 60));
+  return sign + hours + separator + twoDigits(Math.abs(offset) % 60);
+}
+
+/** Space to "~" without the quote and the backslash. */
+const PLAIN = /^[ !#-[\]-~]*$/;
+
+/** As Apache writes what the client sent: "-" where there is nothing. */
+function field(text: ByteString | undefined): string {
+  if (text === undefined) return "-";
+  // Nearly every value ends here.
+  return PLAIN.test(text) ? text : escape(text);
+}
+
+/** Stands between spaces, not quotes: a name with a space in it would be two fields to those who read the log. */
+function userField(user: string | undefined): string {
+  if (user === undefined) return "-";
+  if (user === "") return '""';
+  return field(user).replaceAll(" ", "\\x20");
 }
 
 /** As ap_escape_logitem: quotes and backslashes get a backslash, what does not print becomes \xHH or a C escape. */
-function field(text: ByteString | undefined): string {
-  if (text === undefined) return "-";
-  // Space to "~" without the quote and the backslash: nearly every value ends here.
-  if (/^[ !#-[\]-~]*$/.test(text)) return text;
+function escape(text: ByteString): string {
   return text.replace(/[^ !#-[\]-~]/g, (character) => {
     const known = C_ESCAPES.get(character);
     if (known !== undefined) return known;

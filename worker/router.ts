@@ -6,8 +6,10 @@ import type { HeaderPair, VhostConfig } from "../config/vhost.ts";
 import type { VhostCounters } from "../ipc/stats.ts";
 import type { Guard } from "./access/guard.ts";
 import type { AccessLog } from "./access-log.ts";
+import { createIdentify, type Identify } from "./client-address.ts";
 import type { ByteString } from "./http/exchange.ts";
 import { configureFields, type ConfiguredFields } from "./http/response-head.ts";
+import { Seats } from "./limits.ts";
 import type { Mount } from "./mount.ts";
 import type { ProtocolHost } from "./protocol-host.ts";
 import { createNameTable, type NameTable } from "./vhost-names.ts";
@@ -39,11 +41,17 @@ export type SiteVhost = {
   readonly guard?: Guard | undefined;
   /** Configured fields for answers that no mount gives. */
   readonly headers: ConfiguredFields;
+  /** Finds the client of a request and names the request; undefined where the connection tells everything. */
+  readonly identify: Identify | undefined;
+  /** For each connection one, from its first request here until it closes or asks for another vhost. */
+  readonly seats: Seats;
   match(path: ByteString): MountMatch | undefined;
 };
 
-export type SiteVhostParts = Omit<SiteVhost, "headers" | "match"> & {
+export type SiteVhostParts = Omit<SiteVhost, "headers" | "match" | "identify" | "seats"> & {
   readonly mounts: readonly LiveMount[];
+  /** Used where the vhost names none itself. */
+  readonly trustedProxies?: readonly string[];
 };
 
 export type ListenerVhosts = {
@@ -70,13 +78,17 @@ const STRICT_TRANSPORT: HeaderPair = [
 
 /** Puts a vhost together from its provisioned parts. */
 export function createSiteVhost(parts: SiteVhostParts): SiteVhost {
-  const { mounts, ...vhost } = parts;
+  const { mounts, trustedProxies = [], ...vhost } = parts;
+  const { config } = vhost;
   // Over plain HTTP the field must not be sent (RFC 6797 7.2).
-  const always = vhost.config.sts && vhost.secure ? [STRICT_TRANSPORT] : [];
+  const always = config.sts && vhost.secure ? [STRICT_TRANSPORT] : [];
+  const trusted = config["trusted-proxies"] ?? trustedProxies;
   return {
     ...vhost,
-    headers: configureFields(vhost.config.headers, always),
-    match: buildMountMatcher(vhost.config.headers, mounts, always),
+    headers: configureFields(config.headers, always),
+    match: buildMountMatcher(config.headers, mounts, always),
+    identify: createIdentify({ trusted, givesIds: config["request-id"] }),
+    seats: new Seats(config["max-connections"]),
   };
 }
 

@@ -19,7 +19,9 @@ import { createAccessLog } from "./access-log.ts";
 import type { BusClient } from "./bus.ts";
 import type { Counters } from "./counters.ts";
 import { createDocroots, type Docroots } from "./docroot.ts";
+import { configuredClocks } from "./http/clocks.ts";
 import { createHttp1Front, type Http1Front } from "./http/node-http1.ts";
+import { requestLimits } from "./limits.ts";
 import { intercepted } from "./mounts/callback.ts";
 import { mountTypes } from "./mounts/table.ts";
 import { loadPlugins, startProtocols, type LoadedPlugins } from "./plugin-loader.ts";
@@ -130,7 +132,8 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
   const front = createHttp1Front({
     router,
     serverString: config.global["server-string"],
-    clocks: { headerMs: config.global["timeout-secs"] * MS_PER_SEC },
+    clocks: configuredClocks(config.global),
+    limits: requestLimits(config.global),
     counters,
     log,
     onUpgrade: (upgrade) => upgrader.handle(upgrade),
@@ -229,6 +232,7 @@ async function provisionVhost(vhost: VhostConfig, services: VhostServices): Prom
     accessLog: openAccessLog(vhost, services),
     protocols,
     mounts,
+    trustedProxies: services.configuration.config.global["trusted-proxies"],
   });
 }
 
@@ -244,7 +248,7 @@ function openAccessLog(vhost: VhostConfig, services: VhostServices): SiteVhost["
     // Vhosts may share one file: one buffer, so that lines stay whole and in order.
     const file = services.logFiles.get(path) ?? openLogFile(path, services);
     services.logFiles.set(path, file);
-    return createAccessLog(file);
+    return createAccessLog(file, { format: vhost["access-log-format"], vhost: vhostKey(vhost) });
   } catch (error) {
     services.refuse(
       "access-log",

@@ -80,6 +80,14 @@ test("loadConfig reads a file as the README of lwsws writes it", async (t) => {
     "stop-secs": 5,
     "watchdog-secs": 10,
     "ready-secs": 30,
+    "send-secs": 30,
+    "min-body-rate": 500,
+    "min-send-rate": 500,
+    "max-header-bytes": 16_384,
+    "max-header-fields": 200,
+    "max-uri-bytes": 8_192,
+    "max-requests": 10_000,
+    "trusted-proxies": [],
   });
   const [vhost] = config.vhosts;
   assert.ok(vhost);
@@ -95,6 +103,10 @@ test("loadConfig reads a file as the README of lwsws writes it", async (t) => {
     "host-ssl-cert": join(root, "tls/host.crt"),
     "access-log": join(root, "access.log"),
     keepalive_timeout: 5,
+    "access-log-format": "combined",
+    "request-id": false,
+    "max-body-bytes": 104_857_600,
+    "max-connections": 0,
     headers: [],
     where: { file: "conf", path: "vhosts[0]" },
   });

@@ -20,6 +20,7 @@ import {
   type Http1Front,
   type UpgradeRequest,
 } from "../../worker/http/node-http1.ts";
+import { defaultRequestLimits, type RequestLimits } from "../../worker/limits.ts";
 import type { Mount } from "../../worker/mount.ts";
 import { callback } from "../../worker/mounts/callback.ts";
 import { file } from "../../worker/mounts/file/file.ts";
@@ -49,6 +50,7 @@ export type TestVhost = {
 export type TestSiteOptions = {
   readonly vhosts: readonly TestVhost[];
   readonly clocks?: Partial<Clocks>;
+  readonly limits?: Partial<RequestLimits>;
   readonly serverString?: string;
   readonly onUpgrade?: (upgrade: UpgradeRequest) => void;
   /** Takes the program's log, as JSON; by default nothing does. */
@@ -79,7 +81,10 @@ export async function startSite(t: TestContext, options: TestSiteOptions): Promi
   const log = await createLogger(
     destination ? { name: "test", destination } : { name: "test", level: "silent" },
   );
-  const accessLog = createAccessLog({ write: (line) => void logged.push(line) });
+  const accessLog = createAccessLog(
+    { write: (line) => void logged.push(line) },
+    { format: "combined", vhost: "test:80" },
+  );
   const vhosts = await Promise.all(
     options.vhosts.map(async (vhost) => {
       const config = {
@@ -124,6 +129,7 @@ export async function startSite(t: TestContext, options: TestSiteOptions): Promi
     router: createRouter([{ listener: LISTENER, vhosts, overrides: [] }]),
     serverString: options.serverString,
     clocks: { headerMs: 10_000, sweepMs: 20, ...options.clocks },
+    limits: { ...defaultRequestLimits, ...options.limits },
     counters,
     log,
     onUpgrade: options.onUpgrade ?? ((upgrade) => upgrade.reject(501, "No WebSockets here")),

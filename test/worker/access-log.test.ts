@@ -2,9 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   createAccessLog,
-  formatEntry,
+  createCombined,
+  formatInstant,
   formatTime,
   type AccessEntry,
+  type AccessLogOptions,
 } from "../../worker/access-log.ts";
 
 const ENTRY: AccessEntry = {
@@ -17,9 +19,9 @@ const ENTRY: AccessEntry = {
   userAgent: "curl/8",
 };
 
-test("formatEntry writes Apache's combined format", () => {
+test("createCombined writes Apache's combined format", () => {
   assert.equal(
-    formatEntry(ENTRY, "10/Oct/2000:13:55:36 -0700"),
+    createCombined()(ENTRY, "10/Oct/2000:13:55:36 -0700"),
     '192.0.2.7 - - [10/Oct/2000:13:55:36 -0700] "GET /a?b HTTP/1.1" 200 2326 "http://x/" "curl/8"\n',
   );
   const bare = {
@@ -30,10 +32,10 @@ test("formatEntry writes Apache's combined format", () => {
     referer: undefined,
     userAgent: undefined,
   };
-  assert.equal(formatEntry(bare, "T"), '192.0.2.7 - joe [T] "-" 200 - "-" "-"\n');
+  assert.equal(createCombined()(bare, "T"), '192.0.2.7 - joe [T] "-" 200 - "-" "-"\n');
 });
 
-test("formatEntry escapes as Apache does", () => {
+test("createCombined escapes as Apache does", () => {
   const cases = [
     ['a"b', 'a\\"b'],
     ["a\\b", "a\\\\b"],
@@ -43,13 +45,16 @@ test("formatEntry escapes as Apache does", () => {
     [" ~!", " ~!"],
   ] as const;
   for (const [userAgent, escaped] of cases)
-    assert.ok(formatEntry({ ...ENTRY, userAgent }, "T").endsWith(`"${escaped}"\n`), escaped);
+    assert.ok(createCombined()({ ...ENTRY, userAgent }, "T").endsWith(`"${escaped}"\n`), escaped);
 });
 
 test("createAccessLog formats the time once a second", () => {
   const lines: string[] = [];
   let now = Date.UTC(2026, 0, 2, 3, 4, 5, 100);
-  const log = createAccessLog({ write: (line) => void lines.push(line) }, () => now);
+  const log = createAccessLog(
+    { write: (line) => void lines.push(line) },
+    { format: "combined", vhost: "a.test:80", now: () => now },
+  );
   log.log(ENTRY);
   now += 800;
   log.log(ENTRY);
@@ -75,4 +80,56 @@ test("formatTime gives local time with its offset", (t) => {
     process.env["TZ"] = zone;
     assert.equal(formatTime(date), stamp);
   }
+});
+
+function logged(format: AccessLogOptions["format"], entry: AccessEntry): string {
+  const lines: string[] = [];
+  const sink = { write: (line: string): void => void lines.push(line) };
+  createAccessLog(sink, { format, vhost: "a.test:80", now: () => 0 }).log(entry);
+  return lines.join("");
+}
+
+test("createAccessLog writes vhost_combined as Apache does, with the identifier of the request at the end", () => {
+  const line = logged("vhost_combined", { ...ENTRY, requestId: 'a"b' });
+  const stamp = formatTime(new Date(0));
+  assert.equal(
+    line,
+    `a.test:80 192.0.2.7 - - [${stamp}] "GET /a?b HTTP/1.1" 200 2326 "http://x/" "curl/8" "a\\"b"\n`,
+  );
+});
+
+test("createAccessLog writes one line of ASCII JSON, whatever the bytes", () => {
+  const userAgent = String.fromCharCode(...Array.from({ length: 256 }, (_, code) => code));
+  const line = logged("json", { ...ENTRY, userAgent, durationMs: 1.23456, requestId: "r" });
+  assert.match(line, /^[ -~]+\n$/);
+  assert.deepEqual(JSON.parse(line), {
+    time: formatInstant(new Date(0)),
+    vhost: "a.test:80",
+    client: "192.0.2.7",
+    request: "GET /a?b HTTP/1.1",
+    status: 200,
+    bytes: 2326,
+    ms: 1.235,
+    referer: "http://x/",
+    user_agent: userAgent,
+    request_id: "r",
+  });
+});
+
+test("createAccessLog does not confuse values that follow each other", () => {
+  const lines: string[] = [];
+  const sink = { write: (line: string): void => void lines.push(line) };
+  const log = createAccessLog(sink, { format: "combined", vhost: "a.test:80" });
+  for (const userAgent of ["a", undefined, "a", "a", 'b"'])
+    log.log({ ...ENTRY, userAgent, referer: userAgent });
+  assert.deepEqual(
+    lines.map((line) => line.split('2326 "')[1]),
+    ['a" "a"\n', '-" "-"\n', 'a" "a"\n', 'a" "a"\n', 'b\\"" "b\\""\n'],
+  );
+});
+
+test("createCombined keeps the name of a user in one field", () => {
+  const line = createCombined()({ ...ENTRY, user: 'joe "x" b' }, "T");
+  assert.ok(line.startsWith('192.0.2.7 - joe\\x20\\"x\\"\\x20b [T] '), line);
+  assert.ok(createCombined()({ ...ENTRY, user: "" }, "T").startsWith('192.0.2.7 - "" [T] '));
 });

@@ -10,3 +10,9 @@ export type Connection = {
   readonly localPort: number;
   readonly secure: boolean;
 };
+
+/** The connection as one request shows it: its client may be behind a proxy that is believed. */
+export type Client = Connection & {
+  /** Where the vhost gives its requests identifiers. */
+  readonly requestId?: string;
+};

@@ -5,28 +5,31 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Logger } from "../../log/logger.ts";
 import type { Counters } from "../counters.ts";
+import type { RequestLimits } from "../limits.ts";
 import type { Router, SiteVhost } from "../router.ts";
+import { bodyLimit, limitBody, refuseLength } from "./body-limit.ts";
 import type { Clocks } from "./clocks.ts";
-import type { Connection } from "./connection.ts";
+import type { Client, Connection } from "./connection.ts";
 import { dispatch, SERVER_METHODS } from "./dispatch.ts";
 import { HttpError } from "./exchange.ts";
 import { Http1Exchange } from "./http1-exchange.ts";
 import { requestLine } from "./http1-request.ts";
 import { settle } from "./ledger.ts";
 import { discardRest } from "./linger.ts";
+import { Pace, takenBytes } from "./pace.ts";
+import { noSeat } from "../limits.ts";
 import { classifyFault, type ParserError } from "./parser-fault.ts";
 import { EMPTY_HEAD, readHead } from "./request-head.ts";
 import { renderRefusal } from "./refusal.ts";
+import { withRequestId } from "./response-head.ts";
 import { createUpgradeRequest, type UpgradeRequest } from "./upgrade-request.ts";
-
-/** A body that comes slower than this on average, beyond the first progressMs, only holds a place (mod_reqtimeout's rate). */
-const MIN_BODY_BYTES_PER_SEC = 500;
 
 /** What the connections of one front share. */
 export type Http1Context = {
   readonly router: Router;
   readonly serverString: string | undefined;
   readonly clocks: Clocks;
+  readonly limits: RequestLimits;
   readonly counters: Counters;
   readonly log: Logger;
   readonly onUpgrade: (upgrade: UpgradeRequest) => void;
@@ -52,12 +55,13 @@ export class Http1Connection {
   #fault: HttpError | undefined;
   /** That of the last request, at first the default one. Bytes count for it. */
   #vhost: SiteVhost;
-  #hadRequest = false;
+  #requests = 0;
+  /** Whether it has a seat of its vhost. */
+  #isSeated = false;
   #countedRead = 0;
   #countedWritten = 0;
-  /** How long the body in progress was waited for, ms, and what the socket had read before it. */
-  #bodyWaitMs = 0;
-  #bodyStart = 0;
+  readonly #bodyPace: Pace;
+  readonly #sendPace: Pace;
 
   constructor(context: Http1Context, socket: Socket, connection: Connection) {
     this.#context = context;
@@ -65,6 +69,9 @@ export class Http1Connection {
     this.#connection = connection;
     const { listener, localAddress } = connection;
     this.#vhost = context.router.vhostFor(listener, localAddress, undefined);
+    const { minBodyRate, progressMs, minSendRate, sendMs } = context.clocks;
+    this.#bodyPace = new Pace(minBodyRate, progressMs, () => socket.bytesRead);
+    this.#sendPace = new Pace(minSendRate, sendMs, () => takenBytes(socket));
   }
 
   /** Watches the socket. To be called when Node's parser has its own listeners on it: on "resume" the last word must be ours. */
@@ -75,7 +82,7 @@ export class Http1Connection {
     socket.on("close", () => this.#onClose());
     socket.on("end", () => this.#onEnd());
     socket.on("resume", () => this.#hold());
-    socket.setTimeout(this.#context.clocks.progressMs);
+    socket.setTimeout(this.#stallMs);
     // What Node calls after the last answer. Its own version resets a connection with unread bytes.
     socket.destroySoon = () => this.#linger();
   }
@@ -98,11 +105,13 @@ export class Http1Connection {
   /** Takes a connection that the parser has let go for another protocol. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const context = this.#context;
-    const checked = readHead(request);
+    const checked = readHead(request, context.limits);
     const startedAt = performance.now();
     if (checked instanceof HttpError) return this.#refuseRaw(checked, request);
-    this.#chooseVhost(checked.authority?.host);
+    const full = this.#chooseVhost(checked.authority?.host);
+    if (full) return this.#refuseRaw(full, request);
     this.#enter("upgraded");
+    const client = this.#identify(request);
     // The frames behind the head are counted by whoever takes over.
     this.#countBytes(head.length);
     context.counters.activeRequests += 1;
@@ -113,10 +122,10 @@ export class Http1Connection {
         head,
         checked,
         vhost: this.#vhost,
-        connection: this.#connection,
+        connection: client,
         counters: context.counters,
         startedAt,
-        write: (refusal) => this.#writeRaw(refusal),
+        write: (refusal) => this.#writeRaw(refusal, client.requestId),
         onSettled: (accepted) => {
           context.counters.activeRequests -= 1;
           if (accepted) this.#release();
@@ -157,12 +166,12 @@ export class Http1Connection {
     } else this.#refuseRaw(refusal);
   }
 
-  /** Nothing has moved on the socket for progressMs. */
+  /** Nothing has moved on the socket for as long as it may. */
   onStall(): void {
     if (this.#state !== "busy") return;
     if (this.#exchange?.awaitsClient) this.#exchange.cutStalled();
     // The timer rings once, and the client may be the next to be waited for without a byte having moved.
-    else this.#socket.setTimeout(this.#context.clocks.progressMs);
+    else this.#socket.setTimeout(this.#stallMs);
   }
 
   /** Looks at the clocks. */
@@ -173,21 +182,26 @@ export class Http1Connection {
       if (waited > clocks.lingerMs) this.#socket.destroy();
     } else if (this.#state === "busy") {
       this.#countBytes();
-      this.#watchBody();
-    } else if (this.#state === "waiting" && this.#hadRequest) {
+      this.#watchPace();
+    } else if (this.#state === "waiting" && this.#requests > 0) {
       // Node's clock runs for a head that has begun. Empty lines begin none: this bounds them.
       const keepMs = this.#vhost.config.keepalive_timeout * 1000;
       if (waited > (this.isIdle ? keepMs : keepMs + clocks.headerMs)) this.#socket.destroy();
     }
   }
 
-  /** A byte now and then is progress for the socket, but no upload. */
-  #watchBody(): void {
-    if (!this.#exchange?.awaitsBody) return;
-    const { progressMs, sweepMs } = this.#context.clocks;
-    this.#bodyWaitMs += sweepMs;
-    const earnedMs = ((this.#socket.bytesRead - this.#bodyStart) / MIN_BODY_BYTES_PER_SEC) * 1000;
-    if (this.#bodyWaitMs > progressMs + earnedMs) this.#exchange.cutStalled();
+  /** How long nothing may move. */
+  get #stallMs(): number {
+    const { progressMs, sendMs } = this.#context.clocks;
+    return this.#exchange?.awaitsBody ? progressMs : sendMs;
+  }
+
+  #watchPace(): void {
+    if (this.#socket.timeout !== this.#stallMs) this.#socket.setTimeout(this.#stallMs);
+    const exchange = this.#exchange;
+    if (!exchange?.awaitsClient) return;
+    const pace = exchange.awaitsBody ? this.#bodyPace : this.#sendPace;
+    if (pace.spend(this.#context.clocks.sweepMs)) exchange.cutStalled();
   }
 
   /** Cuts the connection, whatever it is doing. */
@@ -202,33 +216,38 @@ export class Http1Connection {
   }
 
   #begin(request: IncomingMessage, response: ServerResponse): void {
-    const { counters, log, serverString, isDraining } = this.#context;
+    const { counters, log, serverString, isDraining, limits } = this.#context;
     this.#enter("busy");
     counters.activeRequests += 1;
-    this.#bodyWaitMs = 0;
-    this.#bodyStart = this.#socket.bytesRead;
-    const checked = readHead(request);
-    const refusal = checked instanceof HttpError ? checked : undefined;
+    this.#bodyPace.begin();
+    this.#sendPace.begin();
+    const checked = readHead(request, limits);
     const head =
       checked instanceof HttpError ? { ...EMPTY_HEAD, method: request.method ?? "" } : checked;
-    this.#chooseVhost(head.authority?.host);
+    const full = this.#chooseVhost(head.authority?.host);
     const vhost = this.#vhost;
-    const match = refusal ? undefined : vhost.match(head.path);
+    const match = checked instanceof HttpError ? undefined : vhost.match(head.path);
+    const maxBodyBytes = bodyLimit(vhost, match);
+    const refusal =
+      checked instanceof HttpError ? checked : (full ?? refuseLength(head.bodyBytes, maxBodyBytes));
+    const client = this.#identify(request);
+    const isLast = this.#requests >= limits.maxRequests;
     const exchange = new Http1Exchange({
       request,
       response,
       head,
       vhost,
-      configured: match?.headers ?? vhost.headers,
-      connection: this.#connection,
+      configured: withRequestId(match?.headers ?? vhost.headers, client.requestId),
+      connection: client,
       counters,
       log,
       serverString,
-      mustClose: () => refusal !== undefined || isDraining(),
+      mustClose: () => refusal !== undefined || isLast || isDraining(),
       cut: (how) => this.#cut(how),
       onEnd: () => this.#next(),
     });
     this.#exchange = exchange;
+    limitBody(request, maxBodyBytes, (tooLong) => exchange.reject(tooLong));
     if (refusal) exchange.reject(refusal);
     else dispatch(exchange, match, vhost.guard);
     if (this.#socket.readableEnded) this.#onEnd();
@@ -258,29 +277,46 @@ export class Http1Connection {
     if (this.#state === "busy" && (this.#pipeline.length > 0 || this.#fault)) this.#socket.pause();
   }
 
-  #chooseVhost(host: string | undefined): void {
+  /** Returns the refusal where the vhost has no place for another connection. */
+  #chooseVhost(host: string | undefined): HttpError | undefined {
     const { listener, localAddress } = this.#connection;
-    this.#vhost = this.#context.router.vhostFor(listener, localAddress, host);
-    if (!this.#hadRequest) this.#vhost.counters.connections += 1;
-    this.#hadRequest = true;
+    const vhost = this.#context.router.vhostFor(listener, localAddress, host);
+    if (this.#isSeated && vhost !== this.#vhost) this.#leaveSeat();
+    this.#vhost = vhost;
+    if (this.#requests === 0) vhost.counters.connections += 1;
+    this.#requests += 1;
+    this.#isSeated ||= vhost.seats.take();
+    return this.#isSeated ? undefined : noSeat();
+  }
+
+  #leaveSeat(): void {
+    if (this.#isSeated) this.#vhost.seats.leave();
+    this.#isSeated = false;
+  }
+
+  #identify(request: IncomingMessage): Client {
+    return this.#vhost.identify?.(this.#connection, request.rawHeaders) ?? this.#connection;
   }
 
   /** Answers without Node's response object and closes. */
   #refuseRaw(refusal: HttpError, request?: IncomingMessage): void {
+    const client: Client = request ? this.#identify(request) : this.#connection;
     settle(this.#context.counters, {
       vhost: this.#vhost,
-      remoteAddress: this.#connection.remoteAddress,
+      remoteAddress: client.remoteAddress,
+      requestId: client.requestId,
       requestLine: request && requestLine(request),
       status: refusal.status,
-      bytes: this.#writeRaw(refusal),
+      bytes: this.#writeRaw(refusal, client.requestId),
       startedAt: performance.now(),
       mark: "rejected",
     });
   }
 
   /** Returns the bytes of the body. */
-  #writeRaw(refusal: HttpError): number {
-    const { head, page } = renderRefusal(refusal, this.#vhost.headers, this.#context.serverString);
+  #writeRaw(refusal: HttpError, requestId?: string): number {
+    const fields = withRequestId(this.#vhost.headers, requestId);
+    const { head, page } = renderRefusal(refusal, fields, this.#context.serverString);
     if (this.#socket.writable) {
       this.#socket.write(head, "latin1");
       this.#socket.write(page);
@@ -324,7 +360,8 @@ export class Http1Connection {
 
   #onClose(): void {
     if (this.#state !== "upgraded") this.#countBytes();
-    if (!this.#hadRequest) this.#vhost.counters.connections += 1;
+    if (this.#requests === 0) this.#vhost.counters.connections += 1;
+    this.#leaveSeat();
     this.#state = "closed";
     this.#context.onGone(this);
   }

@@ -16,6 +16,7 @@ export type Outcome = {
   readonly requestLine: ByteString | undefined;
   readonly referer?: ByteString | undefined;
   readonly userAgent?: ByteString | undefined;
+  readonly requestId?: string | undefined;
   readonly status: number;
   /** Bytes of the body that were sent. */
   readonly bytes: number;
@@ -33,7 +34,8 @@ export function settle(counters: Counters, outcome: Outcome): void {
   if (mark === "aborted") vhost.counters.aborted += 1;
   else if (mark === "rejected") vhost.counters.rejected += 1;
   else if (mark === "upgraded") vhost.counters.upgrades += 1;
-  countLatency(counters.latency, (performance.now() - outcome.startedAt) * 1000);
+  const durationMs = performance.now() - outcome.startedAt;
+  countLatency(counters.latency, durationMs * 1000);
   vhost.accessLog?.log({
     remoteAddress: outcome.remoteAddress,
     user: outcome.user,
@@ -42,5 +44,7 @@ export function settle(counters: Counters, outcome: Outcome): void {
     bytes: outcome.bytes,
     referer: outcome.referer,
     userAgent: outcome.userAgent,
+    requestId: outcome.requestId,
+    durationMs,
   });
 }

@@ -6,25 +6,23 @@ import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import type { Logger } from "../../log/logger.ts";
 import type { Counters } from "../counters.ts";
+import { defaultRequestLimits, type RequestLimits } from "../limits.ts";
 import type { Router } from "../router.ts";
 import { completeClocks, type ClockOptions, type Clocks } from "./clocks.ts";
 import type { Connection } from "./connection.ts";
 import { Http1Connection, type Http1Context } from "./http1-connection.ts";
 import { http } from "./lean-http.ts";
 import type { ParserError } from "./parser-fault.ts";
-import { MAX_FIELDS } from "./request-head.ts";
 import type { UpgradeRequest } from "./upgrade-request.ts";
 
 export type { Clocks, Connection, UpgradeRequest };
-
-/** All fields of a request together with its first line, bytes; more is refused with 431. */
-const MAX_HEAD_BYTES = 16 * 1024;
 
 export type Http1FrontOptions = {
   readonly router: Router;
   /** Value of the Server field; undefined sends none. */
   readonly serverString: string | undefined;
   readonly clocks: ClockOptions;
+  readonly limits?: RequestLimits;
   readonly counters: Counters;
   readonly log: Logger;
   /** Gets each WebSocket handshake; must settle it. */
@@ -48,7 +46,7 @@ export type Http1Front = {
 
 /** Starts a front. */
 export function createHttp1Front(options: Http1FrontOptions): Http1Front {
-  const { counters } = options;
+  const { counters, limits = defaultRequestLimits } = options;
   const clocks = completeClocks(options.clocks);
   const connections = new Set<Http1Connection>();
   const bySocket = new WeakMap<Duplex, Http1Connection>();
@@ -56,6 +54,7 @@ export function createHttp1Front(options: Http1FrontOptions): Http1Front {
   const context: Http1Context = {
     ...options,
     clocks,
+    limits,
     isDraining: () => isDraining,
     onGone: (connection) => connections.delete(connection),
   };
@@ -64,7 +63,7 @@ export function createHttp1Front(options: Http1FrontOptions): Http1Front {
     insecureHTTPParser: false,
     // The head is checked here, and more strictly.
     requireHostHeader: false,
-    maxHeaderSize: MAX_HEAD_BYTES,
+    maxHeaderSize: limits.maxHeaderBytes,
     headersTimeout: clocks.headerMs,
     // An upload may take as long as it makes progress, which the connections watch.
     requestTimeout: 0,
@@ -75,7 +74,7 @@ export function createHttp1Front(options: Http1FrontOptions): Http1Front {
       isWebSocketUpgrade(request) && (bySocket.get(request.socket)?.mayUpgrade ?? false),
   });
   // One more than is allowed, so that too many can be told from just enough: Node drops the rest silently.
-  server.maxHeadersCount = MAX_FIELDS + 1;
+  server.maxHeadersCount = limits.maxHeaderFields + 1;
   server.timeout = 0;
   // Undocumented: without it a client that closes its sending side gets no answer.
   Object.assign(server, { httpAllowHalfOpen: true });

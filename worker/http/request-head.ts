@@ -2,14 +2,10 @@
 // Decides on the raw fields; `headers` of Node drops duplicates. Pure.
 
 import type { HeaderPair } from "../../config/vhost.ts";
+import { defaultRequestLimits, type RequestLimits } from "../limits.ts";
 import { HttpError, type ByteString } from "./exchange.ts";
 import { parseAuthority, type Authority } from "./host.ts";
 import { parseTarget } from "./target.ts";
-
-/** More fields than this are refused with 431. */
-export const MAX_FIELDS = 200;
-/** A longer request target is refused with 414. */
-export const MAX_TARGET_BYTES = 8 * 1024;
 
 /** What Node's parser found. `rawHeaders` alternates names and values. */
 export type RawHead = {
@@ -50,13 +46,17 @@ export const EMPTY_HEAD: RequestHead = {
 const LENGTH = /^(?:0|[1-9]\d{0,14})$/;
 
 /** Checks a head; a refusal comes back as the HttpError to answer with. */
-export function readHead(raw: RawHead): RequestHead | HttpError {
+export function readHead(
+  raw: RawHead,
+  limits: RequestLimits = defaultRequestLimits,
+): RequestHead | HttpError {
   const { httpVersion: version, method = "", url = "", rawHeaders } = raw;
   if (version !== "1.0" && version !== "1.1")
     return new HttpError(505, "This server speaks HTTP/1.0 and HTTP/1.1");
-  if (rawHeaders.length > 2 * MAX_FIELDS)
-    return new HttpError(431, `The request has more than ${MAX_FIELDS} header fields`);
-  if (url.length > MAX_TARGET_BYTES) return new HttpError(414, "The request target is too long");
+  const { maxHeaderFields, maxTargetBytes } = limits;
+  if (rawHeaders.length > 2 * maxHeaderFields)
+    return new HttpError(431, `The request has more than ${maxHeaderFields} header fields`);
+  if (url.length > maxTargetBytes) return new HttpError(414, "The request target is too long");
 
   const found = collect(rawHeaders);
   const bodyBytes = readFraming(version, found);

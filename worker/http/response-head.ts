@@ -1,6 +1,7 @@
 // The fields of an answer: what the mount says, what is configured, and what the server itself must say about framing.
 
 import type { HeaderPair } from "../../config/vhost.ts";
+import { REQUEST_ID_FIELD } from "../request-id.ts";
 
 /** Fields of a vhost and a mount, combined once. */
 export type ConfiguredFields = {
@@ -45,6 +46,15 @@ export function configureFields(...layers: readonly (readonly HeaderPair[])[]): 
     for (const name of own) names.add(name);
   }
   return { fields, names };
+}
+
+/** The fields of a vhost whose requests have identifiers, with the one of this request. */
+export function withRequestId(
+  configured: ConfiguredFields,
+  id: string | undefined,
+): ConfiguredFields {
+  if (id === undefined) return configured;
+  return configureFields(configured.fields, [[REQUEST_ID_FIELD, id]]);
 }
 
 /** Whether a status brings a body (RFC 9110 6.4.1). */

@@ -175,6 +175,7 @@ export abstract class ServedExchange extends ServedRequest implements Exchange {
     settle(counters, {
       vhost,
       remoteAddress: connection.remoteAddress,
+      requestId: connection.requestId,
       user: this.user,
       requestLine: this.requestLine,
       referer: this.header("referer"),

@@ -2,14 +2,14 @@
 
 import type { HeaderPair } from "../../config/vhost.ts";
 import type { SiteVhost } from "../router.ts";
-import type { Connection } from "./connection.ts";
+import type { Client } from "./connection.ts";
 import type { ByteString } from "./exchange.ts";
 import type { RequestHead } from "./request-head.ts";
 
 export type ServedParts = {
   readonly head: RequestHead;
   readonly vhost: SiteVhost;
-  readonly connection: Connection;
+  readonly connection: Client;
 };
 
 export abstract class ServedRequest {

@@ -5,7 +5,7 @@ import type { Duplex } from "node:stream";
 import type { HeaderPair } from "../../config/vhost.ts";
 import type { Counters } from "../counters.ts";
 import type { SiteVhost } from "../router.ts";
-import type { Connection } from "./connection.ts";
+import type { Client } from "./connection.ts";
 import { HttpError, type ByteString } from "./exchange.ts";
 import { requestLine } from "./http1-request.ts";
 import { CLIENT_LEFT, settle } from "./ledger.ts";
@@ -16,7 +16,7 @@ export type UpgradeRequest = {
   readonly socket: Duplex;
   /** Bytes that came behind the head of the request. */
   readonly head: Buffer;
-  readonly connection: Connection;
+  readonly connection: Client;
   readonly vhost: SiteVhost;
   /** As Exchange.path and Exchange.target. */
   readonly path: ByteString;
@@ -55,6 +55,7 @@ export function createUpgradeRequest(parts: UpgradeParts): UpgradeRequest {
       vhost,
       remoteAddress: connection.remoteAddress,
       user: upgrade.user,
+      requestId: connection.requestId,
       requestLine: requestLine(request),
       referer: request.headers.referer,
       userAgent: request.headers["user-agent"],

@@ -1,0 +1,39 @@
+// Addresses as everything here writes them, and which of them belong to a list of networks.
+
+import { BlockList, isIP } from "node:net";
+import { UNIX_CLIENTS } from "../config/networks.ts";
+
+export type Networks = {
+  /** `address` as Connection.remoteAddress: plain IPv4, IPv6, or "unix:". */
+  has(address: string): boolean;
+};
+
+/** Takes entries that the configuration has checked. */
+export function createNetworks(entries: readonly string[]): Networks {
+  const list = new BlockList();
+  for (const entry of entries) {
+    if (entry === UNIX_CLIENTS) continue;
+    const [address = "", bits] = entry.split("/");
+    const family = familyOf(address);
+    if (bits === undefined) list.addAddress(address, family);
+    else list.addSubnet(address, Number(bits), family);
+  }
+  const hasUnix = entries.includes(UNIX_CLIENTS);
+  return {
+    has(address) {
+      if (isIP(address) === 0) return hasUnix && address === UNIX_CLIENTS;
+      return list.check(address, familyOf(address));
+    },
+  };
+}
+
+/** An IPv4 client looks the same on an IPv6 socket (RFC 4291 2.5.5.2); a client of a Unix socket has no address. */
+export function plainAddress(address: string | undefined): string {
+  if (address === undefined) return UNIX_CLIENTS;
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
+  return mapped?.[1] ?? address;
+}
+
+function familyOf(address: string): "ipv4" | "ipv6" {
+  return address.includes(":") ? "ipv6" : "ipv4";
+}
