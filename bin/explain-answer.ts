@@ -120,6 +120,7 @@ function recorder(asked: Asked, record: (recorded: Recorded) => void): Exchange 
     authority: head.authority?.text,
     host,
     secure,
+    client: undefined,
     remoteAddress: "127.0.0.1",
     remotePort: 0,
     localAddress: "127.0.0.1",

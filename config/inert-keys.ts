@@ -22,7 +22,6 @@ export function isMissed(key: InertKey, value: unknown): boolean {
 const key = (says: string): InertKey => ({ says });
 const flagKey = (says: string): InertKey => ({ says, isFlag: true });
 const guard = (says: string): InertKey => ({ says, isGuard: true });
-const guardFlag = (says: string): InertKey => ({ says, isFlag: true, isGuard: true });
 
 const QUIC = "tunes HTTP/3; Node has no QUIC, so it has no effect";
 const CLIENT_TLS = "sets up TLS towards proxied servers; has no effect until proxy mounts exist";
@@ -65,7 +64,6 @@ export const inertVhostKeys: InertKeys = {
   "client-ecdh-curve": key(CLIENT_TLS),
   "ssl-client-option-set": key(CLIENT_TLS),
   "ssl-client-option-clear": key(CLIENT_TLS),
-  "client-cert-required": guardFlag("admits only clients with a certificate; not available yet"),
   "ignore-missing-cert": flagKey(
     "starts a vhost whose certificate is not there yet; not available yet, get the certificate first",
   ),
@@ -81,13 +79,7 @@ export const inertVhostKeys: InertKeys = {
   "apply-listen-accept": flagKey(RAW),
   "fallback-listen-accept": flagKey(RAW),
   "allow-non-tls": flagKey(
-    "takes plain text on a TLS port; not available yet, such connections get 400",
-  ),
-  "redirect-http": flagKey(
-    'sends plain HTTP on a TLS port to https; not available yet, use a vhost on port 80 with a ">https://" mount',
-  ),
-  "allow-http-on-https": flagKey(
-    "serves plain HTTP on a TLS port; not available yet, use a vhost on another port",
+    "takes what is neither TLS nor HTTP on a TLS port; not available yet. For plain HTTP there are redirect-http and allow-http-on-https",
   ),
   "disable-no-protocol-ws-upgrades": key(
     'refuses WebSockets that name no protocol; has no effect, they are refused unless a protocol has "default"',

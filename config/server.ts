@@ -76,6 +76,14 @@ export const globalShape = object({
     description:
       "How long workers of an old configuration may finish requests and WebSockets after a reload.",
   }),
+  "ticket-key-secs": seconds(1).default(43_200).meta({
+    description:
+      "How long the keys of TLS session tickets last; then all workers get new ones. Node knows one key at a time, so the sessions of older tickets begin with a full handshake.",
+  }),
+  "cert-check-secs": seconds(0).default(60).meta({
+    description:
+      "How often the files of certificates are looked at; a new pair that is good is used without a reload, a bad one keeps the old. 0 looks at reloads only.",
+  }),
   "stop-secs": seconds(0).default(5).meta({
     description: "How long requests in flight may take to finish when the server stops.",
   }),

@@ -62,6 +62,13 @@ export function tlsSettings(
   };
 }
 
+/** Names the rules that a vhost has for certificates of clients, "" where it asks for none: a connection that was made under other rules is not for it. */
+export function clientRules(
+  vhost: Pick<VhostKeys, "client-cert-required" | "host-ssl-ca">,
+): string {
+  return vhost["client-cert-required"] ? (vhost["host-ssl-ca"] ?? "") : "";
+}
+
 /** The flags that are set in the end, and those that cannot be cleared because nobody here set them. */
 export function optionFlags(vhost: TlsKeys): {
   readonly set: bigint;

@@ -5,6 +5,7 @@ import type { MountConfig } from "./mount.ts";
 import { networks } from "./networks.ts";
 import { headerPairs } from "./pairs.ts";
 import type { ProtocolConfig } from "./protocol.ts";
+import { sts } from "./sts.ts";
 import {
   array,
   check,
@@ -58,8 +59,10 @@ export const vhostShape = object({
     }),
   noipv6: flag().meta({ description: "Listen on IPv4 only." }),
   ipv6only: setting().exactOptional().meta({ description: "Listen on IPv6 only." }),
-  sts: flag().meta({
-    description: "Send Strict-Transport-Security, so that browsers come back over TLS only.",
+  sts: sts().meta({
+    description:
+      'Send Strict-Transport-Security over TLS, so that browsers come back over TLS only: "1" for half a year and all subdomains, or an object with max-age (seconds) and the flags includeSubDomains and preload. It replaces what mounts and headers say; in clear the field is never sent.',
+    examples: [{ "max-age": 31_536_000, includeSubDomains: true }],
   }),
   "host-ssl-key": path()
     .exactOptional()
@@ -70,7 +73,23 @@ export const vhostShape = object({
   }),
   "host-ssl-ca": path().exactOptional().meta({
     description:
-      "Certificates of authorities, PEM: they complete the chain of host-ssl-cert where it lacks some.",
+      "Certificates of authorities, PEM: with client-cert-required those that clients' certificates must come from, each chain up to its root; else they complete the chain of host-ssl-cert where it lacks some.",
+  }),
+  "ocsp-staple": path().exactOptional().meta({
+    description:
+      "File with an OCSP response for the certificate, DER, that TLS shows with it; looked at like the certificate.",
+  }),
+  "client-cert-required": flag().meta({
+    description:
+      "Admit only clients with a certificate of an authority in host-ssl-ca. CGI programs see it as SSL_CLIENT_*. A request that comes over a connection made under other rules is answered 421.",
+  }),
+  "redirect-http": flag().meta({
+    description:
+      "Answer plain HTTP on the TLS port with a redirect (301) to the same address under https; without this and allow-http-on-https it gets 400.",
+  }),
+  "allow-http-on-https": flag().meta({
+    description:
+      "Serve plain HTTP on the TLS port as well, but for vhosts with client-cert-required.",
   }),
   ciphers: names().exactOptional().meta({
     description:
@@ -144,7 +163,13 @@ function sslFlags() {
   return integer({ min: 0 });
 }
 
-export const vhostPaths = ["host-ssl-key", "host-ssl-cert", "host-ssl-ca", "access-log"] as const;
+export const vhostPaths = [
+  "host-ssl-key",
+  "host-ssl-cert",
+  "host-ssl-ca",
+  "ocsp-staple",
+  "access-log",
+] as const;
 
 export type VhostKeys = Readonly<Infer<typeof vhostShape>>;
 

@@ -86,12 +86,23 @@ export type BoardWorker = {
   readonly gauges: WorkerGauges;
 };
 
+export type BoardCertificate = {
+  /** Milliseconds since the epoch. */
+  readonly expiresAt: number;
+  /** Whole days, negative once it has expired. */
+  readonly daysLeft: number;
+  /** Why what the files hold now is not used. */
+  readonly problem: string | undefined;
+};
+
 export type BoardVhost = {
   readonly key: string;
   readonly name: string;
   readonly port: number;
   readonly secure: boolean;
   readonly sts: boolean;
+  /** Absent without TLS. */
+  readonly certificate?: BoardCertificate;
   readonly mounts: readonly {
     readonly mountpoint: string;
     readonly origin: string;

@@ -11,7 +11,8 @@ import { resolveAddresses } from "./addresses.ts";
 import { Generation, GenerationError, type GenerationSpec } from "./generation.ts";
 import { findUser } from "./launch.ts";
 import type { ListenerSet } from "./listeners.ts";
-import { createTicketKeys, readSecrets } from "./secrets.ts";
+import { readSecrets } from "./secrets.ts";
+import { createTicketSecret } from "./tickets.ts";
 import { checkSocketOwners } from "./users.ts";
 
 /** A plugin that does not let its worker end gets this long. */
@@ -58,7 +59,7 @@ export async function checkLaunch(
       config: loaded.config,
       listeners: { listeners, missing, lacksIpv6 } satisfies ListenerSet,
       secrets: read?.secrets ?? [],
-      ticketKeys: createTicketKeys(),
+      tickets: createTicketSecret(),
       user: user.is,
       workers: 1,
       version,

@@ -10,13 +10,14 @@ import { Generation, GenerationError, type GenerationHost } from "./generation.t
 import { BindError, type Listeners, type ListenerSet } from "./listeners.ts";
 import { createLogFiles } from "./log-files.ts";
 import { readSecrets } from "./secrets.ts";
+import type { TicketSecret } from "./tickets.ts";
 import { checkSocketOwners, lookupWorkerUser, UnknownUserError } from "./users.ts";
 
 export type LaunchOptions = {
   readonly number: number;
   readonly workers: number;
   readonly version: string;
-  readonly ticketKeys: Uint8Array;
+  readonly tickets: TicketSecret;
   readonly listeners: Listeners;
   readonly log: Logger;
   readonly host: GenerationHost;
@@ -42,7 +43,7 @@ export async function launchGeneration(
       config,
       listeners,
       secrets,
-      ticketKeys: options.ticketKeys,
+      tickets: options.tickets,
       user,
       workers: options.workers,
       version: options.version,

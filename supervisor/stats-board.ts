@@ -10,6 +10,7 @@ import {
   emptyVhostCounters,
   LATENCY_BOUNDS_US,
   type Board,
+  type BoardCertificate,
   type BoardReload,
   type BoardVhost,
   type Sample,
@@ -43,6 +44,7 @@ export type BoardFacts = {
   readonly generations: Iterable<Generation>;
   readonly usage: (pid: number) => ProcessUsage;
   readonly lastReload: BoardReload | undefined;
+  readonly certificate: (vhost: number) => BoardCertificate | undefined;
 };
 
 /** The board of one supervisor. */
@@ -157,12 +159,14 @@ function describeVhosts(facts: BoardFacts, totals: Totals): BoardVhost[] {
         list.includes(index),
       ),
     );
+    const certificate = facts.certificate(index);
     return {
       key,
       name: vhost.name,
       port: listener?.port ?? vhost.port ?? 0,
       secure: vhost["host-ssl-cert"] !== undefined,
-      sts: vhost.sts,
+      sts: vhost.sts !== false,
+      ...(certificate && { certificate }),
       mounts: vhost.mounts.map((mount) => ({
         mountpoint: mount.mountpoint,
         origin: formatOrigin(mount.origin),

@@ -12,6 +12,7 @@ import type { Logger } from "../log/logger.ts";
 import { createSharedFiles, type SharedFile } from "../posix/shared-file.ts";
 import { hasInterface } from "./addresses.ts";
 import { createBusBroker } from "./bus-broker.ts";
+import { createCertificateWatch, type CertificateWatch } from "./certificate-watch.ts";
 import type { Generation, GenerationHost } from "./generation.ts";
 import { Generations } from "./generations.ts";
 import { describeConfig, describeListeners } from "./greeting.ts";
@@ -19,9 +20,9 @@ import { explainFailure } from "./launch.ts";
 import { Listeners } from "./listeners.ts";
 import { createLogFiles } from "./log-files.ts";
 import { createOrphans, type Orphans } from "./orphans.ts";
-import { createTicketKeys } from "./secrets.ts";
 import { createSharedStore } from "./shared-store.ts";
 import { StatsBoard } from "./stats-board.ts";
+import { createTicketSecret } from "./tickets.ts";
 import { createUsageMeter } from "./usage.ts";
 import { createWatchdog } from "./watchdog.ts";
 import type { WorkerProcess } from "./worker-process.ts";
@@ -70,6 +71,7 @@ export class Supervisor {
     ),
   );
   readonly #watchers = new Set<WorkerProcess>();
+  readonly #tickets = createTicketSecret();
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #ended = Promise.withResolvers<void>();
   #state: State = "starting";
@@ -77,6 +79,9 @@ export class Supervisor {
   #current: Generation | undefined;
   #orphans: Orphans | undefined;
   #makeActivity: (() => SharedFile | undefined) | undefined;
+  #certificates: CertificateWatch | undefined;
+  /** performance.now() of the last look at the files of certificates. */
+  #lookedAt = 0;
   #lastReload: BoardReload | undefined;
   /** What a new reload has to wait for: the start, or the reload before it. */
   #busy: Promise<unknown> = this.#ended.promise;
@@ -88,7 +93,7 @@ export class Supervisor {
     this.#log = options.log;
     this.#generations = new Generations({
       version: options.version,
-      ticketKeys: createTicketKeys(),
+      tickets: this.#tickets,
       listeners: this.#listeners,
       log: options.log,
       events: this.#workerEvents(),
@@ -169,6 +174,7 @@ export class Supervisor {
       listeners: current.spec.listeners.listeners,
       missing: current.spec.listeners.missing,
       generations: this.#generations,
+      certificate: (vhost) => this.#certificates?.describe(vhost),
       usage: (pid) => this.#usage.of(pid),
       lastReload: this.#lastReload,
     });
@@ -249,6 +255,13 @@ export class Supervisor {
         ),
       ),
     );
+    this.#certificates?.stop();
+    this.#certificates = createCertificateWatch({
+      config: loaded.config,
+      secrets: generation.secrets,
+      log: this.#log,
+      renew: (secrets) => generation.renewCertificates(secrets),
+    });
     for (const line of describeListeners(generation.spec.listeners, loaded.config))
       this.#log.info(line);
     for (const line of describeConfig(loaded.config)) this.#log.info(line);
@@ -318,6 +331,7 @@ export class Supervisor {
   #finish(): void {
     this.#state = "ended";
     for (const timer of this.#timers) clearInterval(timer);
+    this.#certificates?.stop();
     this.#usage.stop();
     this.#listeners.closeAll();
     this.#ended.resolve();
@@ -325,10 +339,21 @@ export class Supervisor {
 
   async #tick(): Promise<void> {
     this.#orphans?.sweep();
+    this.#renewSecrets();
     await this.#usage.refresh([...this.#generations.workers()].map((worker) => worker.pid));
     if (this.#watchers.size === 0 || this.#state !== "running") return;
     const board = this.status();
     for (const worker of this.#watchers) if (!worker.congested) worker.tell("board", board);
+  }
+
+  /** Session tickets and certificates, each after its own time. */
+  #renewSecrets(): void {
+    const { "ticket-key-secs": ticketSecs, "cert-check-secs": checkSecs } =
+      this.#loaded.config.global;
+    if (this.#tickets.renew(ticketSecs * MS_PER_SEC)) this.#generations.renewTickets();
+    if (checkSecs === 0 || performance.now() - this.#lookedAt < checkSecs * MS_PER_SEC) return;
+    this.#lookedAt = performance.now();
+    void this.#certificates?.look();
   }
 
   #watch(worker: WorkerProcess, on: boolean): void {

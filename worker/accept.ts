@@ -1,10 +1,12 @@
-// A connection arrives on an inherited socket: it is counted, then handed to TLS or straight to HTTP.
+// A connection arrives on an inherited socket: it is counted, its first bytes tell what it is where that is not settled by
+// the port, then it is handed to TLS or straight to HTTP.
 
 import net from "node:net";
 import type { WorkerListener } from "../ipc/messages.ts";
 import type { Logger } from "../log/logger.ts";
+import { createOpeningReader, type Opening } from "./client-hello.ts";
 import type { Counters } from "./counters.ts";
-import type { Connection } from "./http/connection.ts";
+import type { Connection, TlsSession } from "./http/connection.ts";
 import { plainAddress } from "./networks.ts";
 
 /** Connections the kernel queues while all workers are busy. */
@@ -52,19 +54,53 @@ export function createAcceptor(
   };
 }
 
+/** Reads until it is clear who connects, puts the bytes back and tells. A client that goes or stalls before that is cut. */
+export function readOpening(
+  socket: net.Socket,
+  withinMs: number,
+  done: (opening: Opening) => void,
+): void {
+  const reader = createOpeningReader();
+  const chunks: Buffer[] = [];
+  const cut = (): void => void socket.destroy();
+  const timer = setTimeout(cut, withinMs);
+  const stopWaiting = (): void => clearTimeout(timer);
+  const take = (chunk: Buffer): void => {
+    chunks.push(chunk);
+    const opening = reader.push(chunk);
+    if (!opening) return;
+    stopWaiting();
+    socket.pause();
+    socket.off("data", take).off("end", cut).off("error", cut).off("close", stopWaiting);
+    socket.unshift(Buffer.concat(chunks));
+    done(opening);
+  };
+  socket.on("data", take).on("end", cut).on("error", cut).on("close", stopWaiting);
+}
+
 /** Whether the client has reset the connection already. A TCP socket has no peer then, and what it sent would pass for a unix client's. */
 export function hasLeft(socket: net.Socket, listener: WorkerListener): boolean {
   return socket.remoteAddress === undefined && !listener.address.startsWith("unix:");
 }
 
-/** Names both ends; a TLS socket tells those of the connection below it. */
-export function describeConnection(socket: net.Socket, listener: WorkerListener): Connection {
+/** Names both ends; a TLS socket tells those of the connection below it. Without `tls` the client speaks in clear. */
+export function describeConnection(
+  socket: net.Socket,
+  listener: WorkerListener,
+  tls?: TlsSession,
+): Connection {
   return {
     listener: listener.address,
     remoteAddress: plainAddress(socket.remoteAddress),
     remotePort: socket.remotePort ?? 0,
-    localAddress: plainAddress(socket.localAddress),
+    localAddress: localAddressOf(socket),
     localPort: socket.localPort ?? listener.port,
-    secure: listener.secure,
+    secure: tls !== undefined,
+    ...(tls && { tls }),
   };
+}
+
+/** The address a client came to, as vhosts are chosen by. */
+export function localAddressOf(socket: net.Socket): string {
+  return plainAddress(socket.localAddress);
 }

@@ -7,7 +7,7 @@ import { dirname } from "node:path";
 import { vhostKey } from "../config/listeners.ts";
 import type { ProvisionProblem } from "../config/problems.ts";
 import type { VhostConfig } from "../config/vhost.ts";
-import type { Configuration, WorkerListener } from "../ipc/messages.ts";
+import type { Configuration, VhostSecrets, WorkerListener } from "../ipc/messages.ts";
 import type { Board } from "../ipc/stats.ts";
 import { createAppendFile, type AppendFile } from "../log/append-file.ts";
 import type { Logger } from "../log/logger.ts";
@@ -20,6 +20,7 @@ import type { BusClient } from "./bus.ts";
 import type { Counters } from "./counters.ts";
 import { createDocroots, type Docroots } from "./docroot.ts";
 import { configuredClocks } from "./http/clocks.ts";
+import type { TlsSession } from "./http/connection.ts";
 import { createHttp1Front, type Http1Front } from "./http/node-http1.ts";
 import { requestLimits } from "./limits.ts";
 import { intercepted } from "./mounts/callback.ts";
@@ -35,8 +36,9 @@ import {
   type SiteVhost,
 } from "./router.ts";
 import type { StoreClient } from "./store.ts";
-import { createTlsFront } from "./tls.ts";
+import { createTlsFront, type TlsFront } from "./tls.ts";
 import { createUpgrader, type Upgrader } from "./upgrade.ts";
+import { takesClear } from "./vhost-faces.ts";
 
 const MS_PER_SEC = 1_000;
 
@@ -55,6 +57,10 @@ export type Site = {
   readonly upgrader: Upgrader;
   readonly acceptors: readonly { readonly listener: WorkerListener; readonly acceptor: Acceptor }[];
   readonly vhosts: readonly VhostConfig[];
+  /** New certificates for connections from now on. */
+  renewCertificates(secrets: readonly VhostSecrets[]): void;
+  /** A new secret to make the keys of session tickets from. */
+  renewTickets(secret: Uint8Array): void;
   /** Opens the log files again; returns what failed. */
   reopenLogs(): string[];
   /** Ends mounts and protocols, cuts what is still connected, writes the logs out. */
@@ -138,10 +144,9 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
     log,
     onUpgrade: (upgrade) => upgrader.handle(upgrade),
   });
+  const tlsFronts: TlsFront[] = [];
   const acceptors = configuration.listeners.map((listener) => {
-    const handOver = connectionHandler(listener, services, front, router, (vhost, key, message) =>
-      problems.push({ vhost, path: key, message }),
-    );
+    const handOver = connectionHandler(listener, services, front, router, tlsFronts);
     return { listener, acceptor: createAcceptor(listener, counters, log, handOver) };
   });
 
@@ -162,6 +167,12 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
     upgrader,
     acceptors,
     vhosts: config.vhosts,
+    renewCertificates(secrets) {
+      for (const tls of tlsFronts) tls.renew(secrets);
+    },
+    renewTickets(secret) {
+      for (const tls of tlsFronts) tls.renewTickets(secret);
+    },
     reopenLogs: () => reopenAll(logFiles),
     stop,
   };
@@ -292,28 +303,38 @@ function connectionHandler(
   services: SiteServices,
   front: Http1Front,
   router: Router,
-  refuse: (vhost: number, key: string, message: string) => void,
+  tlsFronts: TlsFront[],
 ): (socket: net.Socket) => void {
-  const adopt = (socket: net.Socket): void => {
+  const adopt = (socket: net.Socket, session?: TlsSession): void => {
     if (hasLeft(socket, listener)) socket.destroy();
-    else front.adopt(socket, describeConnection(socket, listener));
+    else front.adopt(socket, describeConnection(socket, listener, session));
   };
-  if (!listener.secure) return adopt;
+  if (!listener.secure) return (socket) => adopt(socket);
   const { configuration, counters, log } = services;
-  const plain = { router, counters, serverString: configuration.config.global["server-string"] };
+  const { config } = configuration;
+  const plain = { router, counters, serverString: config.global["server-string"] };
+  const indexes = [listener, ...listener.overrides].flatMap(({ vhosts }) => vhosts);
+  const isClearTaken = indexes.some((index) => {
+    const vhost = config.vhosts[index];
+    return vhost && takesClear(vhost);
+  });
   const tls = createTlsFront({
     listener,
-    config: configuration.config,
+    config,
     secrets: configuration.secrets,
-    ticketKeys: configuration.ticketKeys,
+    ticketSecret: configuration.ticketSecret,
     log,
-    handshakeMs: configuration.config.global["timeout-secs"] * MS_PER_SEC,
+    handshakeMs: config.global["timeout-secs"] * MS_PER_SEC,
     onSecure: adopt,
-    onText: (socket) => refusePlainText(socket, describeConnection(socket, listener), plain),
-    refuse,
+    onText(socket) {
+      // Which vhost is meant takes a whole request to know. Where none takes any, not one is read.
+      if (isClearTaken) adopt(socket);
+      else refusePlainText(socket, describeConnection(socket, listener), plain);
+    },
   });
+  tlsFronts.push(tls);
   return (socket) => {
     if (hasLeft(socket, listener)) socket.destroy();
-    else tls?.adopt(socket);
+    else tls.adopt(socket);
   };
 }

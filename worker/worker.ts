@@ -76,6 +76,8 @@ function createWorker(channel: WorkerChannel, counters: Counters, log: Logger): 
   const store = createStoreClient(channel);
   const boardListeners = new Set<(board: Board) => void>();
   const sampler = createSampler(channel, counters);
+  /** What comes while the site is being built waits for it. */
+  let built: Promise<Site | undefined> = Promise.resolve(undefined);
   let site: Site | undefined;
   let drain: Drain | undefined;
   let stopMs = 0;
@@ -95,21 +97,22 @@ function createWorker(channel: WorkerChannel, counters: Counters, log: Logger): 
       const configuration = decodeConfiguration(sent);
       stopMs = configuration.config.global["stop-secs"] * MS_PER_SEC;
       store.become(configuration.worker);
-      void provision(configuration, { channel, counters, log, bus, store, boardListeners }).then(
-        async (built) => {
-          if (!built) return;
-          // Here, because nobody waits for an answer yet.
-          await releaseMemory();
-          site = built;
-          drain = createDrain(site, configuration.config, counters, exit);
-          channel.send("ready", {});
-        },
-      );
+      built = provision(configuration, { channel, counters, log, bus, store, boardListeners });
+      void built.then(async (found) => {
+        if (!found) return;
+        // Here, because nobody waits for an answer yet.
+        await releaseMemory();
+        site = found;
+        drain = createDrain(site, configuration.config, counters, exit);
+        channel.send("ready", {});
+      });
     },
     open: () => void listenAll(site, channel),
     drain: () => (drain ? drain.drain() : exit()),
     stop: ({ withinMs }) => stop(withinMs),
     shed: () => drain?.shed(),
+    certificates: ({ secrets }) => void built.then((found) => found?.renewCertificates(secrets)),
+    tickets: ({ secret }) => void built.then((found) => found?.renewTickets(secret)),
     reopen: () => channel.send("reopened", { failed: site?.reopenLogs() ?? [] }),
     board: (board) => {
       for (const listener of boardListeners) listener(board);

@@ -120,7 +120,7 @@ const cases: readonly [name: string, files: Files, remarks: string[]][] = [
     "authorities that ask no client for a certificate",
     { conf: tlsText('"host-ssl-ca": "c"'), c: "" },
     [
-      'notice conf:2 ‹"c"› vhosts[0].host-ssl-ca: Completes the chain of the certificate; clients are asked for none until "client-cert-required" is available',
+      'notice conf:2 ‹"c"› vhosts[0].host-ssl-ca: Completes the chain of the certificate; clients are asked for none without "client-cert-required"',
     ],
   ],
   [

@@ -3,6 +3,7 @@
 
 import type { Readable, Writable } from "node:stream";
 import type { HeaderPair } from "../../config/vhost.ts";
+import type { ClientCertificate } from "./connection.ts";
 
 /** A string with one character per byte (latin1): what came off the wire, or a decoded path. */
 export type ByteString = string;
@@ -24,6 +25,8 @@ export interface Exchange {
   /** Lower-case host without port; the vhost's name where the client named none. */
   readonly host: string;
   readonly secure: boolean;
+  /** Undefined unless the vhost has "client-cert-required". */
+  readonly client: ClientCertificate | undefined;
   readonly remoteAddress: string;
   readonly remotePort: number;
   readonly localAddress: string;

@@ -67,8 +67,7 @@ export class Http1Connection {
     this.#context = context;
     this.#socket = socket;
     this.#connection = connection;
-    const { listener, localAddress } = connection;
-    this.#vhost = context.router.vhostFor(listener, localAddress, undefined);
+    this.#vhost = context.router.vhostFor(connection, undefined);
     const { minBodyRate, progressMs, minSendRate, sendMs } = context.clocks;
     this.#bodyPace = new Pace(minBodyRate, progressMs, () => socket.bytesRead);
     this.#sendPace = new Pace(minSendRate, sendMs, () => takenBytes(socket));
@@ -110,6 +109,7 @@ export class Http1Connection {
     if (checked instanceof HttpError) return this.#refuseRaw(checked, request);
     const full = this.#chooseVhost(checked.authority?.host);
     if (full) return this.#refuseRaw(full, request);
+    if (this.#vhost.refusal) return this.#refuseRaw(this.#vhost.refusal, request);
     this.#enter("upgraded");
     const client = this.#identify(request);
     // The frames behind the head are counted by whoever takes over.
@@ -279,8 +279,7 @@ export class Http1Connection {
 
   /** Returns the refusal where the vhost has no place for another connection. */
   #chooseVhost(host: string | undefined): HttpError | undefined {
-    const { listener, localAddress } = this.#connection;
-    const vhost = this.#context.router.vhostFor(listener, localAddress, host);
+    const vhost = this.#context.router.vhostFor(this.#connection, host);
     if (this.#isSeated && vhost !== this.#vhost) this.#leaveSeat();
     this.#vhost = vhost;
     if (this.#requests === 0) vhost.counters.connections += 1;
