@@ -77,13 +77,16 @@ function lookups(draft: Draft, placeOf: PlaceOf, report: Report): Lookup[] {
     "The control socket",
     global?.["control-socket"],
   );
-  for (const { where, keys, mounts } of draft.vhosts) {
+  for (const { where, keys, mounts, protocols } of draft.vhosts) {
     want(where, "host-ssl-cert", "readable file", "The certificate", keys?.["host-ssl-cert"]);
     want(where, "host-ssl-key", "readable file", "The private key", keys?.["host-ssl-key"]);
     want(where, "host-ssl-ca", "readable file", "The file of authorities", keys?.["host-ssl-ca"]);
     want(where, "access-log", "file in a directory", "The access log", keys?.["access-log"]);
     if (keys?.["unix-socket"] && keys.interface?.startsWith("/"))
       want(where, "interface", "file in a directory", "The Unix socket", keys.interface);
+    const guarded = [...mounts, ...protocols.map(({ path, keys: own }) => ({ path, ...own }))];
+    for (const { path, "basic-auth": passwords } of guarded)
+      want(where, `${path}.basic-auth`, "readable file", "The password file", passwords);
     for (const { path, origin, "cgi-chdir": chdir } of mounts) {
       if (origin.scheme === "file")
         want(where, `${path}.origin`, "directory", "The directory", origin.directory);

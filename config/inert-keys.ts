@@ -103,7 +103,6 @@ export const inertMountKeys: InertKeys = {
   "auth-mask": key(
     "is a hint about access rights for plugins of lwsws; no plugin here asks for it",
   ),
-  "basic-auth": guard("asks for a password; not available yet"),
   "interceptor-path": guard("lets another mount check each request first; not available yet"),
   "cgi-chroot": guard("confines CGI programs to a directory; not available yet"),
   interpret: key(
@@ -120,7 +119,6 @@ export const inertMountKeys: InertKeys = {
 /** Options of a protocol that belong to the server, not to the plugin. */
 export const inertProtocolKeys: InertKeys = {
   raw: key(RAW),
-  "basic-auth": guard("asks for a password before the upgrade; not available yet"),
 };
 
 /** Keys that lwsws adds up when they are repeated in one object; any other repeated key is a mistake. */

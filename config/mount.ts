@@ -1,5 +1,6 @@
 // The keys of one mount: a part of the URL space and what answers there.
 
+import { passwordKeys, passwordPaths } from "./access.ts";
 import { mountLimits } from "./limits.ts";
 import { origin, type Origin } from "./origin.ts";
 import { environmentPairs, headerFault, headerPairs, optionPairs } from "./pairs.ts";
@@ -56,6 +57,7 @@ export const mountShape = object({
         'Media types by suffix, such as ".zip": "application/zip"; "*" stands for every other suffix, "" for no type.',
       examples: [{ ".zip": "application/zip", "*": "" }],
     }),
+  ...passwordKeys,
   "cache-max-age": integer({ min: 0, max: 2_147_483_647 }).default(0).meta({
     description: "Seconds a client may keep an answer; needs cache-reuse.",
   }),
@@ -82,6 +84,10 @@ export const mountShape = object({
   "cgi-chdir": path().exactOptional().meta({
     description: "Directory CGI programs run in.",
   }),
+  "cgi-pass-auth": flag().meta({
+    description:
+      "Hand the Authorization header to the program, as HTTP_AUTHORIZATION: for programs that check passwords themselves. Without it they see the name of the user only, as REMOTE_USER, and only where basic-auth has checked it.",
+  }),
   "append-path": flag().meta({
     description: "Redirects keep what follows the mountpoint.",
   }),
@@ -94,7 +100,7 @@ export const mountShape = object({
   }),
 });
 
-export const mountPaths = ["cgi-chdir"] as const;
+export const mountPaths = ["cgi-chdir", ...passwordPaths] as const;
 
 export type MountConfig = Readonly<Infer<typeof mountShape>> & {
   /** Where it stands, for messages: "mounts[1]". */
@@ -115,6 +121,7 @@ export const keysOfSchemes: Readonly<Record<string, readonly Origin["scheme"][]>
   "cgi-timeout": ["cgi"],
   "cgi-env": ["cgi"],
   "cgi-chdir": ["cgi"],
+  "cgi-pass-auth": ["cgi"],
   "append-path": ["redirect"],
   pmo: ["callback"],
 };

@@ -11,6 +11,7 @@ import {
   trusted,
   type Infer,
 } from "../config/shape.ts";
+import type { PasswordFile } from "../config/password-file.ts";
 import type { ServerConfig } from "../config/server.ts";
 import { sample, type Board } from "./stats.ts";
 
@@ -47,6 +48,8 @@ export type Configuration = {
   readonly config: ServerConfig;
   readonly listeners: readonly WorkerListener[];
   readonly secrets: readonly VhostSecrets[];
+  /** Every file that "basic-auth" names, once; only the supervisor reads them. */
+  readonly passwordFiles: readonly PasswordFile[];
   /** What every worker makes the keys of TLS session tickets from. */
   readonly ticketSecret: Uint8Array;
   /** Inherited file for ipc/activity.ts; undefined where there is nothing to note. */

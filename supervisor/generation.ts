@@ -2,6 +2,7 @@
 // that dies is replaced in its slot.
 
 import type { Logger } from "../log/logger.ts";
+import type { PasswordFile } from "../config/password-file.ts";
 import type { ServerConfig } from "../config/server.ts";
 import type { ProvisionProblem } from "../config/problems.ts";
 import { encodeConfig, type VhostSecrets, type WorkerUser } from "../ipc/messages.ts";
@@ -37,6 +38,7 @@ export type GenerationSpec = {
   readonly config: ServerConfig;
   readonly listeners: ListenerSet;
   readonly secrets: readonly VhostSecrets[];
+  readonly passwordFiles: readonly PasswordFile[];
   readonly tickets: Pick<TicketSecret, "current">;
   readonly user: WorkerUser | undefined;
   readonly workers: number;

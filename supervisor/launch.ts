@@ -9,6 +9,7 @@ import { releaseMemory } from "../posix/memory.ts";
 import { Generation, GenerationError, type GenerationHost } from "./generation.ts";
 import { BindError, type Listeners, type ListenerSet } from "./listeners.ts";
 import { createLogFiles } from "./log-files.ts";
+import { readPasswordFiles } from "./password-files.ts";
 import { readSecrets } from "./secrets.ts";
 import type { TicketSecret } from "./tickets.ts";
 import { checkSocketOwners, lookupWorkerUser, UnknownUserError } from "./users.ts";
@@ -34,7 +35,8 @@ export async function launchGeneration(
   const user = findUser(loaded, (message) => options.log.warn(message));
   checkSocketOwners(loaded);
   const { secrets, remarks } = await readSecrets(loaded);
-  for (const remark of remarks) options.log.warn(formatProblem(remark));
+  const passwords = await readPasswordFiles(loaded);
+  for (const remark of [...remarks, ...passwords.remarks]) options.log.warn(formatProblem(remark));
   createLogFiles(loaded, user);
   const listeners = await bindAll(loaded, user, options);
   const generation = new Generation(
@@ -43,6 +45,7 @@ export async function launchGeneration(
       config,
       listeners,
       secrets,
+      passwordFiles: passwords.files,
       tickets: options.tickets,
       user,
       workers: options.workers,

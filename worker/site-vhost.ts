@@ -3,7 +3,7 @@
 import type { MountConfig } from "../config/mount.ts";
 import type { VhostConfig } from "../config/vhost.ts";
 import type { VhostCounters } from "../ipc/stats.ts";
-import type { Guard } from "./access/guard.ts";
+import type { Guard, PasswordGate } from "./access/guard.ts";
 import type { AccessLog } from "./access-log.ts";
 import type { Identify } from "./client-address.ts";
 import type { Connection } from "./http/connection.ts";
@@ -38,6 +38,8 @@ export type SiteVhost = {
   readonly protocols: ReadonlyMap<string, ProtocolHost>;
   /** Before requests that match no mount. */
   readonly guard?: Guard | undefined;
+  /** Protocols that ask for a password before they open a WebSocket. */
+  readonly gates?: ReadonlyMap<string, PasswordGate> | undefined;
   /** Configured fields for answers that no mount gives. */
   readonly headers: ConfiguredFields;
   /** Why no upgrade is taken, where this connection may not use the vhost; its requests `match` a mount that refuses. */

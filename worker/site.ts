@@ -14,6 +14,7 @@ import type { Logger } from "../log/logger.ts";
 import type { Starter } from "../posix/child.ts";
 import { openStarter } from "../posix/spawn.ts";
 import { createAcceptor, describeConnection, hasLeft, type Acceptor } from "./accept.ts";
+import { createAccess, type Access } from "./access/access.ts";
 import type { Activity } from "./activity.ts";
 import { createAccessLog } from "./access-log.ts";
 import type { BusClient } from "./bus.ts";
@@ -97,6 +98,8 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
 
   let starter: Promise<Starter> | undefined;
   const docroots = createDocroots();
+  const access = createAccess(configuration, log);
+  cleanups.add(() => access.stop());
   const siteVhosts: SiteVhost[] = [];
   for (const [index, vhost] of config.vhosts.entries()) {
     const refuse = (path: string, message: string): void => {
@@ -105,6 +108,7 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
     siteVhosts.push(
       await provisionVhost(vhost, {
         ...services,
+        access,
         plugins,
         logFiles,
         cleanups,
@@ -190,6 +194,7 @@ function placeOfPlugin(
 }
 
 type VhostServices = SiteServices & {
+  readonly access: Access;
   readonly plugins: LoadedPlugins;
   readonly logFiles: Map<string, AppendFile>;
   readonly cleanups: Set<() => void>;
@@ -200,7 +205,7 @@ type VhostServices = SiteServices & {
 };
 
 async function provisionVhost(vhost: VhostConfig, services: VhostServices): Promise<SiteVhost> {
-  const { counters, log, refuse, cleanups } = services;
+  const { counters, log, refuse, cleanups, access } = services;
   const key = vhostKey(vhost);
   const secure = vhost["host-ssl-cert"] !== undefined;
   const protocols = startProtocols(
@@ -232,7 +237,7 @@ async function provisionVhost(vhost: VhostConfig, services: VhostServices): Prom
       refuse: (option: string, message: string) => refuse(`${config.path}.${option}`, message),
     };
     const mount = intercepted(await type.provision(context), context);
-    mounts.push({ config, mount });
+    mounts.push({ config, mount, guard: access.guardOfMount(vhost, config) });
     if (mount.stop) cleanups.add(() => mount.stop?.());
   }
   return createSiteVhost({
@@ -244,6 +249,8 @@ async function provisionVhost(vhost: VhostConfig, services: VhostServices): Prom
     protocols,
     mounts,
     trustedProxies: services.configuration.config.global["trusted-proxies"],
+    guard: access.guardOfVhost(vhost),
+    gates: access.gatesOfProtocols(vhost),
   });
 }
 

@@ -128,6 +128,7 @@ test("loadConfig reads a file as the README of lwsws writes it", async (t) => {
     "cache-no": false,
     "cgi-timeout": 5,
     "cgi-env": [],
+    "cgi-pass-auth": false,
     "append-path": false,
     "exact-match": false,
     pmo: {},

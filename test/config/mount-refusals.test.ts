@@ -142,10 +142,10 @@ const cases: readonly [name: string, files: Files, errors: string[]][] = [
     [`conf:1 ‹[› ${AT_MOUNT}.pmo: The option "a" is given twice`],
   ],
   [
-    "a password that would not be asked for",
+    "a password file that is not there",
     { conf: mountText('"origin": "file://./", "basic-auth": "passwords"') },
     [
-      `conf:1 ‹"basic-auth"› ${AT_MOUNT}.basic-auth: "basic-auth" asks for a password; not available yet, and without it this would stand open`,
+      `conf:1 ‹"passwords"› ${AT_MOUNT}.basic-auth: The password file "ROOT/passwords" does not exist`,
     ],
   ],
 ];

@@ -140,10 +140,10 @@ const cases: readonly [name: string, files: Files, errors: string[]][] = [
     ['conf:1 ‹"p"› vhosts[0].ws-protocols[1].p: The protocol "p" is enabled twice on this vhost'],
   ],
   [
-    "a password for a protocol that would not be asked for",
-    { conf: vhostText('"ws-protocols": {"p": {"basic-auth": "passwords"}}') },
+    "a protocol whose password file is a directory",
+    { conf: vhostText('"ws-protocols": {"p": {"basic-auth": "passwords"}}'), "passwords/": "" },
     [
-      'conf:1 ‹"basic-auth"› vhosts[0].ws-protocols.p.basic-auth: "basic-auth" asks for a password before the upgrade; not available yet, and without it this would stand open',
+      'conf:1 ‹"passwords"› vhosts[0].ws-protocols.p.basic-auth: The password file "ROOT/passwords" is not a file',
     ],
   ],
   [

@@ -14,7 +14,7 @@ export type EnvironmentSettings = {
   /** Of this server, for SERVER_SOFTWARE. */
   readonly version: string;
   readonly program: string;
-  readonly config: Pick<MountConfig, "mountpoint" | "cgi-env">;
+  readonly config: Pick<MountConfig, "mountpoint" | "cgi-env" | "cgi-pass-auth">;
   readonly mounts: VhostConfig["mounts"];
 };
 
@@ -48,6 +48,7 @@ export function createEnvironment(
     variables.set("REMOTE_ADDR", exchange.remoteAddress);
     variables.set("REMOTE_PORT", String(exchange.remotePort));
     if (exchange.secure) variables.set("HTTPS", "on");
+    // Only where this server has checked it (RFC 3875 4.1.1, 4.1.11).
     if (exchange.user !== undefined) {
       variables.set("AUTH_TYPE", "Basic");
       variables.set("REMOTE_USER", exchange.user);
@@ -60,6 +61,8 @@ export function createEnvironment(
     if (contentType !== undefined) variables.set("CONTENT_TYPE", contentType);
     if (bodyBytes > 0) variables.set("CONTENT_LENGTH", String(bodyBytes));
     addHeaders(variables, exchange);
+    const credentials = config["cgi-pass-auth"] ? exchange.header("authorization") : undefined;
+    if (credentials !== undefined) variables.set("HTTP_AUTHORIZATION", credentials);
     for (const [name, value] of chosen) variables.set(name, value);
     refuseNul(variables);
     return variables;
