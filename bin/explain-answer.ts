@@ -6,6 +6,7 @@ import { Readable, Writable } from "node:stream";
 import type { HeaderPair, VhostConfig } from "../config/vhost.ts";
 import type { Logger } from "../log/logger.ts";
 import { formatOrigin } from "../supervisor/greeting.ts";
+import { createCompressor } from "../worker/compressor.ts";
 import { createCounters } from "../worker/counters.ts";
 import { openStarter } from "../posix/spawn.ts";
 import { createDocroots } from "../worker/docroot.ts";
@@ -96,6 +97,7 @@ function provision(vhost: VhostConfig, { config, mount }: MountMatch, log: Logge
     cgiCounters: createCounters().worker,
     starter: openStarter,
     docroots: createDocroots(),
+    compressor: createCompressor(log),
     protocol: () => undefined,
     version: "",
     refuse(key, message) {

@@ -3,6 +3,7 @@
 import { passwordKeys, passwordPaths } from "./access.ts";
 import { mountLimits } from "./limits.ts";
 import { origin, type Origin } from "./origin.ts";
+import { fileKeys, fileKeyNames } from "./file-keys.ts";
 import { environmentPairs, headerFault, headerPairs, optionPairs } from "./pairs.ts";
 import {
   check,
@@ -72,6 +73,7 @@ export const mountShape = object({
   }),
   "cache-no": flag().meta({ description: "Send no-cache, whatever the other cache keys say." }),
   ...mountLimits,
+  ...fileKeys,
   "cgi-timeout": secondsOr(5).meta({
     description: "Seconds a CGI program may take; 0 means the default.",
   }),
@@ -118,6 +120,7 @@ export const keysOfSchemes: Readonly<Record<string, readonly Origin["scheme"][]>
   "cache-revalidate": ["file"],
   "cache-intermediaries": ["file"],
   "cache-no": ["file"],
+  ...Object.fromEntries(fileKeyNames.map((key) => [key, ["file"] as const])),
   "cgi-timeout": ["cgi"],
   "cgi-env": ["cgi"],
   "cgi-chdir": ["cgi"],

@@ -18,6 +18,7 @@ import { createAccess, type Access } from "./access/access.ts";
 import type { Activity } from "./activity.ts";
 import { createAccessLog } from "./access-log.ts";
 import type { BusClient } from "./bus.ts";
+import { createCompressor, type Compressor } from "./compressor.ts";
 import type { Counters } from "./counters.ts";
 import { createDocroots, type Docroots } from "./docroot.ts";
 import { configuredClocks } from "./http/clocks.ts";
@@ -100,6 +101,8 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
   const docroots = createDocroots();
   const access = createAccess(configuration, log);
   cleanups.add(() => access.stop());
+  const compressor = createCompressor(log);
+  cleanups.add(() => compressor.close());
   const siteVhosts: SiteVhost[] = [];
   for (const [index, vhost] of config.vhosts.entries()) {
     const refuse = (path: string, message: string): void => {
@@ -113,6 +116,7 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
         logFiles,
         cleanups,
         docroots,
+        compressor,
         refuse,
         starter: () => (starter ??= openStarter()),
         port: portOf(index, configuration),
@@ -199,6 +203,7 @@ type VhostServices = SiteServices & {
   readonly logFiles: Map<string, AppendFile>;
   readonly cleanups: Set<() => void>;
   readonly docroots: Docroots;
+  readonly compressor: Compressor;
   readonly refuse: (path: string, message: string) => void;
   readonly starter: () => Promise<Starter>;
   readonly port: number;
@@ -233,6 +238,7 @@ async function provisionVhost(vhost: VhostConfig, services: VhostServices): Prom
       cgiCounters: counters.worker,
       starter: services.starter,
       docroots: services.docroots,
+      compressor: services.compressor,
       protocol: (name: string) => protocols.get(name),
       refuse: (option: string, message: string) => refuse(`${config.path}.${option}`, message),
     };

@@ -126,6 +126,8 @@ test("loadConfig reads a file as the README of lwsws writes it", async (t) => {
     "cache-revalidate": true,
     "cache-intermediaries": false,
     "cache-no": false,
+    compress: true,
+    precompressed: true,
     "cgi-timeout": 5,
     "cgi-env": [],
     "cgi-pass-auth": false,

@@ -12,6 +12,7 @@ import { createLogger } from "../../log/logger.ts";
 import { openStarter } from "../../posix/spawn.ts";
 import type { Guard } from "../../worker/access/guard.ts";
 import { createAccessLog } from "../../worker/access-log.ts";
+import { createCompressor } from "../../worker/compressor.ts";
 import { createCounters, type Counters } from "../../worker/counters.ts";
 import { createDocroots } from "../../worker/docroot.ts";
 import type { Clocks } from "../../worker/http/clocks.ts";
@@ -81,6 +82,8 @@ export async function startSite(t: TestContext, options: TestSiteOptions): Promi
   const log = await createLogger(
     destination ? { name: "test", destination } : { name: "test", level: "silent" },
   );
+  const compressor = createCompressor(log);
+  t.after(() => compressor.close());
   const accessLog = createAccessLog(
     { write: (line) => void logged.push(line) },
     { format: "combined", vhost: "test:80" },
@@ -101,6 +104,7 @@ export async function startSite(t: TestContext, options: TestSiteOptions): Promi
         cgiCounters: counters.worker,
         starter: openStarter,
         docroots: createDocroots(),
+        compressor,
         protocol: (name: string) => protocols.get(name),
         refuse: (key: string, message: string) => void refused.push(`${key}: ${message}`),
       };

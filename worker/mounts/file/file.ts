@@ -3,6 +3,7 @@
 
 import type { MountConfig } from "../../../config/mount.ts";
 import type { HeaderPair } from "../../../config/vhost.ts";
+import type { Compressor } from "../../compressor.ts";
 import type { Docroot } from "../../docroot.ts";
 import { decide } from "../../http/decide.ts";
 import { HttpError, type ByteString, type Exchange } from "../../http/exchange.ts";
@@ -22,23 +23,25 @@ const MAX_TRIES = 4;
 /** `file://` mounts. */
 export const file = defineMount({
   scheme: "file",
-  provision({ origin, config, docroots, refuse }) {
+  provision({ origin, config, docroots, compressor, refuse }) {
     const root = docroots(origin.directory);
     if (typeof root === "string") {
       refuse("origin", root);
       return { handle: (exchange) => exchange.fail(new HttpError(503, "This mount was refused")) };
     }
-    return createFileMount(root, config);
+    return createFileMount(root, config, compressor);
   },
 });
 
-function createFileMount(root: Docroot, config: MountConfig): Mount {
+function createFileMount(root: Docroot, config: MountConfig, compressor: Compressor): Mount {
   const finder = createFinder({
     root,
     mediaTypes: createMediaTypes(config["extra-mimetypes"]),
     index: Buffer.from(config.default, "utf8").toString("latin1"),
     isRoot: config.mountpoint === "/",
     cacheControl: cachePolicy(config),
+    precompressed: config.precompressed,
+    compressor: config.compress ? compressor : undefined,
   });
 
   return {
@@ -69,12 +72,12 @@ async function tryToAnswer(
   rest: ByteString,
   finder: FileFinder,
 ): Promise<void> {
-  const place = await finder.find(rest);
+  const header = (name: string): string | undefined => exchange.header(name);
+  const place = await finder.find(rest, header);
   if (place.kind === "directory without slash") return redirectToDirectory(exchange);
   const { representation } = place;
   try {
-    const { method } = exchange;
-    const decision = decide({ method, header: (name) => exchange.header(name) }, representation);
+    const decision = decide({ method: exchange.method, header }, representation);
     await sendDecision(exchange, representation, decision);
   } finally {
     release(representation);

@@ -1,13 +1,12 @@
 // From a path to the representation it stands for, or to what a directory is answered with instead. Nothing is decided about the request here.
 
 import { closeSync } from "node:fs";
-import type { BigIntStats } from "node:fs";
-import type { HeaderPair } from "../../../config/vhost.ts";
-import type { Docroot, Found } from "../../docroot.ts";
 import { HttpError, type ByteString } from "../../http/exchange.ts";
-import { formatHttpDate } from "../../http/http-date.ts";
+import { acceptedCodings } from "../../http/negotiate.ts";
 import type { Representation } from "../../http/representation.ts";
-import type { MediaTypes } from "../../media-types.ts";
+import { isCompressible, type MediaTypes } from "../../media-types.ts";
+import { chooseCoding, type CodingOptions } from "./codings.ts";
+import { describeFile } from "./describe.ts";
 
 /** What stands at a path. */
 export type Place =
@@ -17,11 +16,10 @@ export type Place =
 
 export type FileFinder = {
   /** Finds what the decoded path below the mountpoint ("" or "/…") stands for; `release` what it brings. Throws HttpError. */
-  find(rest: ByteString): Promise<Place>;
+  find(rest: ByteString, header: (name: string) => string | undefined): Promise<Place>;
 };
 
-export type FinderOptions = {
-  readonly root: Docroot;
+export type FinderOptions = CodingOptions & {
   readonly mediaTypes: MediaTypes;
   /** File served for a directory. */
   readonly index: ByteString;
@@ -36,9 +34,10 @@ const NO_FILE = "its default file is a directory";
 
 /** Prepares the look-up of one mount. */
 export function createFinder(options: FinderOptions): FileFinder {
-  const { root, index, isRoot } = options;
+  const { root, index, isRoot, mediaTypes, cacheControl } = options;
+  const encodes = options.precompressed || options.compressor !== undefined;
   return {
-    async find(rest) {
+    async find(rest, header) {
       if (isHidden(rest, isRoot)) throw new HttpError(404, "", { cause: HIDDEN });
       let name = rest;
       let found = await root.open(name);
@@ -48,7 +47,15 @@ export function createFinder(options: FinderOptions): FileFinder {
         found = await root.open(name);
       }
       if (found.kind === "directory") throw new HttpError(404, "", { cause: NO_FILE });
-      return { kind: "file", representation: describe(found, name, options) };
+      const type = mediaTypes(name);
+      const isNegotiable = encodes && isCompressible(type);
+      const about = { type, cacheControl, vary: isNegotiable ? "Accept-Encoding" : "" };
+      const accepted = acceptedCodings(isNegotiable ? header("accept-encoding") : undefined);
+      const representation =
+        accepted.codings.length === 0
+          ? describeFile(found, about)
+          : await chooseCoding(found, name, about, accepted, header, options);
+      return { kind: "file", representation };
     },
   };
 }
@@ -63,39 +70,4 @@ export function release({ content }: Representation): void {
 function isHidden(rest: ByteString, isRoot: boolean): boolean {
   const from = isRoot && rest.startsWith("/.well-known/") ? "/.well-known".length : 0;
   return rest.includes("/.", from);
-}
-
-type OpenFile = Extract<Found, { kind: "file" }>;
-
-function describe(
-  { fd, stat }: OpenFile,
-  name: ByteString,
-  { mediaTypes, cacheControl }: FinderOptions,
-): Representation {
-  const etag = `"${fileIdentity(stat)}"`;
-  const lastModified = Number(stat.mtimeNs / 1_000_000_000n);
-  // A date in the future would make every later answer look older (RFC 9110 8.8.2.1).
-  const shown = Math.min(lastModified, Math.floor(Date.now() / 1000));
-  const validators: HeaderPair[] = [
-    ["ETag", etag],
-    ["Last-Modified", formatHttpDate(shown)],
-    ["Cache-Control", cacheControl],
-  ];
-  const type = mediaTypes(name);
-  const about: HeaderPair[] = type === undefined ? [] : [["Content-Type", type]];
-  return {
-    coding: "identity",
-    type,
-    etag,
-    lastModified,
-    size: Number(stat.size),
-    fields: [...about, ["Accept-Ranges", "bytes"], ...validators],
-    validators,
-    content: { kind: "descriptor", fd, stat },
-  };
-}
-
-/** Changes with every version of a file: of another one, of another size, or written at another time. */
-function fileIdentity({ ino, size, mtimeNs }: BigIntStats): string {
-  return [ino, size, mtimeNs].map((part) => part.toString(36)).join("-");
 }

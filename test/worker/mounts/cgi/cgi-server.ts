@@ -9,6 +9,7 @@ import { createLogger } from "../../../../log/logger.ts";
 import type { Starter } from "../../../../posix/child.ts";
 import { openStarter } from "../../../../posix/spawn.ts";
 import type { CgiCounters } from "../../../../worker/counters.ts";
+import { createCompressor } from "../../../../worker/compressor.ts";
 import { createDocroots } from "../../../../worker/docroot.ts";
 import type { Clocks } from "../../../../worker/http/node-http1.ts";
 import type { Mount } from "../../../../worker/mount.ts";
@@ -55,6 +56,10 @@ export async function serveCgi(
   const counters = { cgiStarted: 0, cgiFailed: 0, cgiTimedOut: 0, cgiAlive: 0 };
   const log: Record<string, unknown>[] = [];
   const refusals: string[] = [];
+  const logger = await createLogger({
+    name: "test",
+    destination: { write: (line) => void log.push(JSON.parse(line)) },
+  });
   const mount = await createCgiMount(
     {
       vhost: {
@@ -65,14 +70,12 @@ export async function serveCgi(
       },
       config,
       origin: { scheme: "cgi", program },
-      log: await createLogger({
-        name: "test",
-        destination: { write: (line) => void log.push(JSON.parse(line)) },
-      }),
+      log: logger,
       version: "0.0.0-test",
       cgiCounters: counters,
       starter: options.starter ?? openStarter,
       docroots: createDocroots(),
+      compressor: createCompressor(logger),
       protocol: () => undefined,
       refuse: (key, message) => void refusals.push(`${key}: ${message}`),
     },
