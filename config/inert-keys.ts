@@ -35,11 +35,7 @@ export const inertGlobalKeys: InertKeys = {
   ),
   "reject-service-keywords": key("refuses clients by words in their User-Agent; not available yet"),
   "ip-limit-ah": key(
-    "limits requests being parsed per client address; not available yet, use the firewall",
-  ),
-  "ip-limit-wsi": key("limits connections per client address; not available yet, use the firewall"),
-  "rlimit-nofile": key(
-    "raises the limit of open files; not applied yet, use LimitNOFILE in the unit or ulimit -n",
+    "limits requests being parsed per client address; has no effect, parsing holds no scarce slot here; ip-limit-wsi limits connections",
   ),
   "cpd-bypass": flagKey("switches off captive portal detection; there is none here"),
   "quic-pad-crypto": flagKey(QUIC),

@@ -142,6 +142,10 @@ function checkSharing(
       const message = `Wants ${here} on ${address(listener)}, where the vhost at ${firstPlace} has ${there}; one address cannot do both`;
       report(placeOf(where, "host-ssl-cert", "error", message));
     }
+    if (proxyList(keys) !== proxyList(first.keys)) {
+      const message = `Differs from the vhost at ${firstPlace}; a PROXY header comes before it is known which vhost of ${address(listener)} is asked for`;
+      report(placeOf(where, "proxy-protocol", "error", message));
+    }
     if (keys["unix-socket-perms"] !== first.keys["unix-socket-perms"] && listener.kind === "unix") {
       const message = `Has no effect: the vhost at ${firstPlace} decides about ${address(listener)}`;
       report(placeOf(where, "unix-socket-perms", "warning", message));
@@ -164,6 +168,10 @@ function checkSharing(
       );
     } else names.set(host, vhost);
   }
+}
+
+function proxyList(vhost: VhostKeys): string {
+  return vhost["proxy-protocol"]?.toSorted().join() ?? "";
 }
 
 function hasSamePair(one: VhostKeys, other: VhostKeys): boolean {

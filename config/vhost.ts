@@ -130,6 +130,13 @@ export const vhostShape = object({
   "trusted-proxies": networks().exactOptional().meta({
     description: "As global trusted-proxies, for this vhost.",
   }),
+  "proxy-protocol": networks()
+    .exactOptional()
+    .meta({
+      description:
+        'Addresses and networks of proxies that begin each connection with a PROXY protocol header, version 1 or 2, before TLS or HTTP; the client it names takes the place of the proxy. Anyone else is refused, and so is a connection without the header. "unix:" stands for whoever comes over a Unix socket. Holds for the whole address, so all its vhosts have to agree.',
+      examples: ["192.0.2.10"],
+    }),
   ...vhostLimits,
   keepalive_timeout: secondsOr(5).meta({
     description:

@@ -30,6 +30,12 @@ export const workerCounters = object({
   cgiStarted: number(),
   cgiFailed: number(),
   cgiTimedOut: number(),
+  /** Not taken: too many, too many of one address, no PROXY header. */
+  connectionsRefused: number(),
+  /** Idle ones closed to make room for others. */
+  connectionsShed: number(),
+  /** Cut because they sent or took too little in their time. */
+  clientsTooSlow: number(),
   logLinesDropped: number(),
   busPublished: number(),
   busDelivered: number(),
@@ -174,6 +180,9 @@ export function emptyWorkerCounters(): WorkerCounters {
     cgiStarted: 0,
     cgiFailed: 0,
     cgiTimedOut: 0,
+    connectionsRefused: 0,
+    connectionsShed: 0,
+    clientsTooSlow: 0,
     logLinesDropped: 0,
     busPublished: 0,
     busDelivered: 0,

@@ -8,11 +8,15 @@ import { createOpeningReader, type Opening } from "./client-hello.ts";
 import type { Counters } from "./counters.ts";
 import type { Connection, TlsSession } from "./http/connection.ts";
 import { plainAddress } from "./networks.ts";
+import { originOf } from "./proxy-arrival.ts";
 
 /** Connections the kernel queues while all workers are busy. */
 const BACKLOG = 4096;
 /** Failures of accept(2), such as EMFILE, come by the thousand: one line says so each time. */
 const COMPLAINT_MS = 1_000;
+
+/** More connections would do; libuv keeps a descriptor to take and close those that cannot be had, so none spins here. */
+const EXHAUSTED: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"]);
 
 export type Acceptor = {
   /** Starts to listen; rejects with the error of listen(2), such as EADDRINUSE. */
@@ -27,6 +31,7 @@ export function createAcceptor(
   counters: Counters,
   log: Logger,
   onConnection: (socket: net.Socket) => void,
+  onExhausted: () => void = () => {},
 ): Acceptor {
   const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     counters.openConnections += 1;
@@ -35,7 +40,8 @@ export function createAcceptor(
   });
   let complainedAt = -COMPLAINT_MS;
   // Without a listener the first client too many would end the worker.
-  function complain(error: Error): void {
+  function complain(error: NodeJS.ErrnoException): void {
+    if (EXHAUSTED.has(error.code ?? "")) onExhausted();
     if (performance.now() - complainedAt < COMPLAINT_MS) return;
     complainedAt = performance.now();
     log.error({ err: error }, `Cannot accept on "${listener.address}"`);
@@ -83,16 +89,20 @@ export function hasLeft(socket: net.Socket, listener: WorkerListener): boolean {
   return socket.remoteAddress === undefined && !listener.address.startsWith("unix:");
 }
 
-/** Names both ends; a TLS socket tells those of the connection below it. Without `tls` the client speaks in clear. */
+/**
+ * Names both ends; a TLS socket tells those of the connection below it, and a proxy that is believed the client behind it.
+ * Without `tls` the client speaks in clear.
+ */
 export function describeConnection(
   socket: net.Socket,
   listener: WorkerListener,
   tls?: TlsSession,
 ): Connection {
+  const origin = originOf(socket);
   return {
     listener: listener.address,
-    remoteAddress: plainAddress(socket.remoteAddress),
-    remotePort: socket.remotePort ?? 0,
+    remoteAddress: origin?.remoteAddress ?? plainAddress(socket.remoteAddress),
+    remotePort: origin?.remotePort ?? socket.remotePort ?? 0,
     localAddress: localAddressOf(socket),
     localPort: socket.localPort ?? listener.port,
     secure: tls !== undefined,

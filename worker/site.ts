@@ -11,11 +11,13 @@ import type { Configuration, VhostSecrets, WorkerListener } from "../ipc/message
 import type { Board } from "../ipc/stats.ts";
 import { createAppendFile, type AppendFile } from "../log/append-file.ts";
 import type { Logger } from "../log/logger.ts";
+import { openFilesLimit } from "../posix/open-files.ts";
 import type { Starter } from "../posix/child.ts";
 import { openStarter } from "../posix/spawn.ts";
 import { createAcceptor, describeConnection, hasLeft, type Acceptor } from "./accept.ts";
 import { createAccess, type Access } from "./access/access.ts";
 import type { Activity } from "./activity.ts";
+import { createAdmission } from "./admission.ts";
 import { createAccessLog } from "./access-log.ts";
 import type { BusClient } from "./bus.ts";
 import { createCompressor, type Compressor } from "./compressor.ts";
@@ -153,9 +155,18 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
     onUpgrade: (upgrade) => upgrader.handle(upgrade),
   });
   const tlsFronts: TlsFront[] = [];
+  const admission = createAdmission({
+    config,
+    counters,
+    log,
+    openFiles: openFilesLimit(),
+    shedIdle: (count) => front.shedIdle(count),
+  });
   const acceptors = configuration.listeners.map((listener) => {
     const handOver = connectionHandler(listener, services, front, router, tlsFronts);
-    return { listener, acceptor: createAcceptor(listener, counters, log, handOver) };
+    const door = admission.door(listener, handOver);
+    const makeRoom = (): void => admission.makeRoom();
+    return { listener, acceptor: createAcceptor(listener, counters, log, door, makeRoom) };
   });
 
   const stop = async (): Promise<void> => {

@@ -12,6 +12,7 @@ import {
 } from "../ipc/messages.ts";
 import type { Board } from "../ipc/stats.ts";
 import { createLogger, type Logger } from "../log/logger.ts";
+import { limitOpenFiles } from "../posix/open-files.ts";
 import { releaseMemory } from "../posix/memory.ts";
 import { openLibc } from "../posix/native.mjs";
 import { createActivity } from "./activity.ts";
@@ -153,6 +154,10 @@ async function provision(
   try {
     // While we may: the user that we become may not get at the library that starts programs.
     if (startsPrograms(configuration.config)) await openLibc();
+    const files = configuration.config.global["rlimit-nofile"];
+    // Before privileges are dropped: only root can go above the limit it was started with.
+    if (files !== undefined && !(await limitOpenFiles(files)))
+      log.warn(`Cannot set the limit of open files to rlimit-nofile (${files}): it stays as it is`);
     if (configuration.user) dropPrivileges(configuration.user);
     return await provisionSite({
       configuration,

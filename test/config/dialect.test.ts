@@ -89,6 +89,8 @@ test("loadConfig reads a file as the README of lwsws writes it", async (t) => {
     "max-header-fields": 200,
     "max-uri-bytes": 8_192,
     "max-requests": 10_000,
+    "max-connections": 0,
+    "ip-limit-wsi": 0,
     "trusted-proxies": [],
   });
   const [vhost] = config.vhosts;
