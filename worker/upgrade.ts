@@ -47,7 +47,7 @@ export type Upgrade = Pick<
   UpgradeRequest,
   "request" | "socket" | "head" | "path" | "target" | "user" | "reject" | "accepted"
 > & {
-  readonly connection: Pick<UpgradeRequest["connection"], "remoteAddress">;
+  readonly connection: Pick<UpgradeRequest["connection"], "remoteAddress" | "tls">;
   readonly vhost: Pick<
     UpgradeRequest["vhost"],
     "config" | "protocols" | "counters" | "match" | "guard" | "gates"
@@ -125,6 +125,7 @@ export function createUpgrader(options: UpgraderOptions): Upgrader {
       address: upgrade.connection.remoteAddress,
       userAgent: request.headers["user-agent"] ?? "",
       target: upgrade.target,
+      client: upgrade.connection.tls?.client,
       frames: socket,
       meter: meterOf(upgrade.socket),
       counted,

@@ -6,6 +6,7 @@ import type { MountConfig } from "../../../config/mount.ts";
 import type { VhostConfig } from "../../../config/vhost.ts";
 import type { Environment } from "../../../posix/child.ts";
 import { HttpError, type ByteString, type Exchange } from "../../http/exchange.ts";
+import { clientVariables } from "./client-variables.ts";
 
 /** PATH of every program, unless "cgi-env" sets another. */
 const PATH = "/usr/local/bin:/usr/bin:/bin";
@@ -47,7 +48,10 @@ export function createEnvironment(
     variables.set("SERVER_PORT", String(exchange.localPort || (exchange.secure ? 443 : 80)));
     variables.set("REMOTE_ADDR", exchange.remoteAddress);
     variables.set("REMOTE_PORT", String(exchange.remotePort));
-    if (exchange.secure) variables.set("HTTPS", "on");
+    if (exchange.secure) {
+      variables.set("HTTPS", "on");
+      for (const [name, value] of clientVariables(exchange.client)) variables.set(name, value);
+    }
     // Only where this server has checked it (RFC 3875 4.1.1, 4.1.11).
     if (exchange.user !== undefined) {
       variables.set("AUTH_TYPE", "Basic");
