@@ -161,7 +161,9 @@ async function provision(
     if (configuration.user) dropPrivileges(configuration.user);
     return await provisionSite({
       configuration,
-      activity: await createActivity(configuration.activityFd),
+      activity: await createActivity(
+        plugsIn(configuration.config) ? configuration.activityFd : undefined,
+      ),
       counters,
       log,
       bus,
@@ -221,4 +223,9 @@ async function finish(
   await site?.stop();
   sampler.finish();
   channel.end(() => process.exit());
+}
+
+/** Whether there is any plugin that could hang. */
+function plugsIn({ vhosts }: ServerConfig): boolean {
+  return vhosts.some((vhost) => vhost["ws-protocols"].length > 0);
 }
