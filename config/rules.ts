@@ -18,15 +18,6 @@ export type PlaceOf = (
 
 /** Reports everything that cannot work, or does not do what it seems to. */
 export function checkRules(draft: Draft, placeOf: PlaceOf, report: Report): void {
-  if (draft.vhosts.length === 0)
-    report(
-      placeOf(
-        { file: "", path: "" },
-        "",
-        "error",
-        "No vhost anywhere; a server needs at least one",
-      ),
-    );
   const checkTls = createTlsChecker(draft.global);
   if (draft.global?.["default-alpn"] !== undefined)
     checkAlpn("default-alpn", draft.global["default-alpn"], (path, severity, message) =>

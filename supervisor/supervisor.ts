@@ -4,7 +4,7 @@
 import { availableParallelism } from "node:os";
 import { MAX_WORKERS } from "../config/max-workers.ts";
 import { protocolScope } from "../config/listeners.ts";
-import { loadConfig, type LoadedConfig } from "../config/load.ts";
+import type { LoadedConfig } from "../config/load.ts";
 import { formatProblem } from "../config/problems.ts";
 import { ACTIVITY_BYTES } from "../ipc/activity.ts";
 import type { Board, BoardReload } from "../ipc/stats.ts";
@@ -35,11 +35,14 @@ const TICK_MS = 1_000;
 const INTERFACE_RETRY_MS = 30_000;
 
 export type SupervisorOptions = {
-  readonly directory: string;
+  /** Reads the configuration as it is now. Throws ConfigError. */
+  readonly load: () => Promise<LoadedConfig>;
   readonly version: string;
   readonly log: Logger;
   /** Number of workers; wins over "count-threads". */
   readonly workers: number | undefined;
+  /** The process has children of its own: it must not take them for CGI programs that a worker left behind. */
+  readonly sharesProcess?: true;
   /** Told when a reload begins and ends, however it ends, and when the server begins to stop. */
   readonly onPhase?: (phase: "serving" | "reloading" | "stopping") => void;
 };
@@ -181,8 +184,9 @@ export class Supervisor {
   }
 
   async #begin(): Promise<void> {
-    this.#orphans = await createOrphans();
-    if (!this.#orphans)
+    const { sharesProcess = false } = this.#options;
+    this.#orphans = sharesProcess ? undefined : await createOrphans();
+    if (!this.#orphans && !sharesProcess)
       this.#log.info("No subreaper here: CGI children of a worker that dies are left to init");
     this.#makeActivity = await createSharedFiles(ACTIVITY_BYTES);
     const watchdog = createWatchdog({
@@ -206,10 +210,9 @@ export class Supervisor {
       return { ok: false, message: "The server is not running" };
     this.#options.onPhase?.("reloading");
     try {
-      let loaded = await loadConfig(this.#options.directory);
+      let loaded = await this.#options.load();
       // The wait may be long; what is served afterwards is what stands in the files then.
-      if (await this.#generations.makeRoom(previous))
-        loaded = await loadConfig(this.#options.directory);
+      if (await this.#generations.makeRoom(previous)) loaded = await this.#options.load();
       for (const key of LASTING_KEYS)
         if (loaded.config.global[key] !== this.#loaded.config.global[key])
           this.#log.warn(`"${key}" was changed: that takes effect when the server is started anew`);
