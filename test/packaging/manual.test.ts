@@ -33,7 +33,7 @@ suite("docs/commands.md", () => {
         const isNamed = [short, long].some((name) => name !== "" && synopsis.includes(`[${name}`));
         assert.ok(isNamed, `${command} ${long} in "${synopsis}"`);
       }
-      for (const [flag = ""] of synopsis.matchAll(/--?[a-z][a-z-]*/g))
+      for (const [flag = ""] of synopsis.matchAll(/(?<!\w)--?[a-z][a-z-]*/g))
         assert.ok(
           options.some(({ short, long }) => flag === short || flag === long),
           `${command} has no ${flag}`,
