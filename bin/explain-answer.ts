@@ -153,8 +153,21 @@ function describeFile(directory: string, match: MountMatch, { status, error }: R
   if (status === 301) return `${path} is a directory, and its links need the slash`;
   const name = rest.endsWith("/") ? path + config.default : path;
   if (error) return `${isIndex ? name : path}: ${reasonOf(error)}`;
-  const real = realpathSync(name);
+  const real = realPath(name);
+  if (real === undefined) {
+    if (isIndex && config.autoindex && realPath(path) !== undefined)
+      return `${path} has no ${config.default}, and autoindex lists it`;
+    return `there is no ${name}; the fallback ${directory.replace(/\/+$/, "")}/${config.fallback} is served`;
+  }
   return real === name ? `the file ${name}` : `the file ${name}, which is ${real}`;
+}
+
+function realPath(name: string): string | undefined {
+  try {
+    return realpathSync(name);
+  } catch {
+    return undefined;
+  }
 }
 
 function reasonOf(error: HttpError): string {

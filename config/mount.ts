@@ -3,7 +3,7 @@
 import { passwordKeys, passwordPaths } from "./access.ts";
 import { mountLimits } from "./limits.ts";
 import { origin, type Origin } from "./origin.ts";
-import { fileKeys, fileKeyNames } from "./file-keys.ts";
+import { fileFault, fileKeyNames, fileKeys } from "./file-keys.ts";
 import { environmentPairs, headerFault, headerPairs, optionPairs } from "./pairs.ts";
 import {
   check,
@@ -42,7 +42,7 @@ export const mountShape = object({
       "callback://protocol-post-demo",
     ],
   }),
-  default: convert(check(text(), defaultFault), (value) => value.replace(/^\/+/, ""))
+  default: convert(check(text(), fileFault), (value) => value.replace(/^\/+/, ""))
     .default("index.html")
     .meta({
       description: "File served for a directory.",
@@ -135,12 +135,6 @@ function mountpointFault(value: string): string | undefined {
   return /[\u0000-\u001f\u007f]/.test(value)
     ? "A mountpoint cannot hold control characters"
     : undefined;
-}
-
-/** lwsws files give CGI mounts the default "/"; only a file mount needs it to name a file. */
-function defaultFault(value: string): string | undefined {
-  const isInside = !value.includes("\0") && !value.split("/").includes("..");
-  return isInside ? undefined : `Expected a file name below the directory, got ${shown(value)}`;
 }
 
 function mimetypesFault(types: Record<string, string>): string | undefined {

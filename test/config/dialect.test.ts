@@ -130,6 +130,8 @@ test("loadConfig reads a file as the README of lwsws writes it", async (t) => {
     "cache-no": false,
     compress: true,
     precompressed: true,
+    autoindex: false,
+    symlinks: "inside",
     "cgi-timeout": 5,
     "cgi-env": [],
     "cgi-pass-auth": false,
