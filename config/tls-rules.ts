@@ -58,7 +58,6 @@ export function checkAlpn(key: string, value: string, say: Say): void {
 }
 
 const UNSERVED: Readonly<Record<string, string>> = {
-  h2: "HTTP/2 is not available yet",
   h3: "Node has no QUIC, which HTTP/3 runs on",
 };
 

@@ -18,7 +18,7 @@ export type TlsSettings = {
 };
 
 /** Protocols that ALPN can settle on here. */
-export const SERVED_PROTOCOLS: readonly string[] = ["http/1.1"];
+export const SERVED_PROTOCOLS: readonly string[] = ["h2", "http/1.1"];
 
 /** Mozilla's intermediate list without its DHE ciphers: they need parameters of their own, and clients without ECDHE are gone. */
 const INTERMEDIATE_CIPHERS = [

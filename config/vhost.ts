@@ -111,7 +111,7 @@ export const vhostShape = object({
   }),
   alpn: names().exactOptional().meta({
     description:
-      'Application protocols that TLS offers, separated by commas, such as "h2,http/1.1"; http/1.1 is the one there is.',
+      'Application protocols that TLS offers, separated by commas; by default "h2,http/1.1", which is all there is.',
   }),
   "access-log": path()
     .exactOptional()

@@ -43,6 +43,8 @@ export const workerCounters = object({
   /** WebSocket messages that a slow peer did not get, and peers closed for being slow. */
   wsDropped: number(),
   wsTooSlow: number(),
+  /** HTTP/2 connections ended for what their client did. */
+  http2Faults: number(),
 });
 
 /** How one worker stands now. Bytes, milliseconds. */
@@ -187,6 +189,7 @@ export function emptyWorkerCounters(): WorkerCounters {
     busPublished: 0,
     busDelivered: 0,
     busDropped: 0,
+    http2Faults: 0,
     wsDropped: 0,
     wsTooSlow: 0,
   };

@@ -25,7 +25,8 @@ import type { Counters } from "./counters.ts";
 import { createDocroots, type Docroots } from "./docroot.ts";
 import { configuredClocks } from "./http/clocks.ts";
 import type { TlsSession } from "./http/connection.ts";
-import { createHttp1Front, type Http1Front } from "./http/node-http1.ts";
+import { createFronts } from "./fronts.ts";
+import type { Http1Front } from "./http/node-http1.ts";
 import { requestLimits } from "./limits.ts";
 import { intercepted } from "./mounts/callback.ts";
 import { mountTypes } from "./mounts/table.ts";
@@ -145,7 +146,7 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
     log,
     ...(pingSecs !== undefined && { idleMs: pingSecs * MS_PER_SEC }),
   });
-  const front = createHttp1Front({
+  const front = createFronts({
     router,
     serverString: config.global["server-string"],
     clocks: configuredClocks(config.global),

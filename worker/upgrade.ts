@@ -3,7 +3,6 @@
 
 import assert from "node:assert/strict";
 import type { IncomingMessage } from "node:http";
-import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocketServer, type ServerOptions, type WebSocket } from "ws";
 import type { HeaderPair, VhostConfig } from "../config/vhost.ts";
@@ -316,10 +315,10 @@ function chooseProtocol(
   return { status: 400, message: "None of the offered WebSocket protocols is served here" };
 }
 
-/** HTTP/1.1 comes over net and tls sockets only, and both count. */
+/** Sockets count their bytes, and so do the tunnels of HTTP/2. */
 function meterOf(socket: Duplex): ByteMeter {
-  assert(socket instanceof Socket);
-  return socket;
+  assert("bytesRead" in socket && "bytesWritten" in socket);
+  return socket as Duplex & ByteMeter;
 }
 
 /** Does `action` to all items, evenly over `spreadMs`; the timer is in `timers` while it runs. */

@@ -19,6 +19,7 @@ import type { Clocks } from "../../worker/http/clocks.ts";
 import {
   createHttp1Front,
   type Http1Front,
+  type Http1FrontOptions,
   type UpgradeRequest,
 } from "../../worker/http/node-http1.ts";
 import { defaultRequestLimits, type RequestLimits } from "../../worker/limits.ts";
@@ -52,6 +53,8 @@ export type TestSiteOptions = {
   readonly vhosts: readonly TestVhost[];
   readonly clocks?: Partial<Clocks>;
   readonly limits?: Partial<RequestLimits>;
+  /** Serves all connections; HTTP/1.1 by default. */
+  readonly createFront?: (options: Http1FrontOptions) => Http1Front;
   readonly serverString?: string;
   readonly onUpgrade?: (upgrade: UpgradeRequest) => void;
   /** Takes the program's log, as JSON; by default nothing does. */
@@ -129,7 +132,7 @@ export async function startSite(t: TestContext, options: TestSiteOptions): Promi
       });
     }),
   );
-  const front = createHttp1Front({
+  const front = (options.createFront ?? createHttp1Front)({
     router: createRouter([{ listener: LISTENER, vhosts, overrides: [] }]),
     serverString: options.serverString,
     clocks: { headerMs: 10_000, sweepMs: 20, ...options.clocks },

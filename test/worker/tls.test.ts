@@ -124,19 +124,20 @@ test("createTlsFront settles on a protocol that is served", async (t) => {
   const make = certificateMaker(t);
   if (!make) return;
   const pair = make({ names: ["a.example"] });
-  for (const [global, keys] of [
-    [{}, {}],
-    [{}, { alpn: "h2, http/1.1" }],
-    [{ "default-alpn": "h2,http/1.1" }, {}],
-    [{ "default-alpn": "http/1.1" }, { alpn: "h2" }],
-  ]) {
-    const vhosts = [{ name: "a.example", pair, keys: keys ?? {} }];
-    const { port } = await startFront(t, { vhosts, global: global ?? {} });
-    assert.equal((await shakeHands(port, { ALPNProtocols: ["h2", "http/1.1"] })).alpn, "http/1.1");
+  for (const [global, keys, both, only] of [
+    [{}, {}, "h2", "h2"],
+    [{}, { alpn: "http/1.1, h2" }, "http/1.1", "h2"],
+    [{ "default-alpn": "h2,http/1.1" }, { alpn: "http/1.1" }, "http/1.1", undefined],
+    [{ "default-alpn": "http/1.1" }, {}, "http/1.1", undefined],
+    [{ "default-alpn": "http/1.1" }, { alpn: "h2" }, "h2", "h2"],
+  ] as const) {
+    const vhosts = [{ name: "a.example", pair, keys }];
+    const { port } = await startFront(t, { vhosts, global });
+    assert.equal((await shakeHands(port, { ALPNProtocols: ["h2", "http/1.1"] })).alpn, both);
     assert.equal((await shakeHands(port)).alpn, false);
-    await assert.rejects(shakeHands(port, { ALPNProtocols: ["h2"] }), {
-      code: /ALPN|APPLICATION_PROTOCOL/,
-    });
+    const asked = shakeHands(port, { ALPNProtocols: ["h2"] });
+    if (only) assert.equal((await asked).alpn, only);
+    else await assert.rejects(asked, { code: /ALPN|APPLICATION_PROTOCOL/ });
   }
 });
 
