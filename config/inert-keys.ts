@@ -33,7 +33,6 @@ export const inertGlobalKeys: InertKeys = {
   "count-async-threads": key(
     "sizes lwsws's pool for blocking file reads; Node has its own, sized by UV_THREADPOOL_SIZE",
   ),
-  "reject-service-keywords": key("refuses clients by words in their User-Agent; not available yet"),
   "ip-limit-ah": key(
     "limits requests being parsed per client address; has no effect, parsing holds no scarce slot here; ip-limit-wsi limits connections",
   ),

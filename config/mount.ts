@@ -1,6 +1,6 @@
 // The keys of one mount: a part of the URL space and what answers there.
 
-import { passwordKeys, passwordPaths } from "./access.ts";
+import { addressKeys, passwordKeys, passwordPaths, satisfyKeys } from "./access.ts";
 import { mountLimits } from "./limits.ts";
 import { origin, type Origin } from "./origin.ts";
 import { fileFault, fileKeyNames, fileKeys } from "./file-keys.ts";
@@ -59,6 +59,8 @@ export const mountShape = object({
       examples: [{ ".zip": "application/zip", "*": "" }],
     }),
   ...passwordKeys,
+  ...addressKeys,
+  ...satisfyKeys,
   "cache-max-age": integer({ min: 0, max: 2_147_483_647 }).default(0).meta({
     description: "Seconds a client may keep an answer; needs cache-reuse.",
   }),

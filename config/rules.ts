@@ -1,6 +1,7 @@
 // What must hold between keys, mounts and vhosts, once each of them could be read. Pure.
 
 import { isIP } from "node:net";
+import { checkAccess } from "./access-rules.ts";
 import type { Draft, VhostDraft } from "./decode.ts";
 import { familiesOf, isSecure, listenersOf, type WantedListener } from "./listeners.ts";
 import type { Report, Severity } from "./problems.ts";
@@ -30,6 +31,8 @@ export function checkRules(draft: Draft, placeOf: PlaceOf, report: Report): void
       checkAddress(vhost.keys, say);
       checkTls(vhost.keys, say);
     }
+    const proxies = vhost.keys?.["trusted-proxies"] ?? draft.global?.["trusted-proxies"] ?? [];
+    checkAccess(vhost, proxies.length > 0, say);
     checkMounts(vhost, (path) => name(placeOf(vhost.where, path, "error", "")), say);
   }
   for (const listener of listenersOf(draft.vhosts.map((vhost) => vhost.keys)))

@@ -1,6 +1,7 @@
 // The keys of "global", and the shape of a whole configuration once it is read: what the supervisor sends to its workers.
 // Keys keep the spelling of the files ("drain-secs"), so one search finds a key everywhere.
 
+import { keywordRefusals } from "./access.ts";
 import { MAX_WORKERS } from "./max-workers.ts";
 import { globalLimits } from "./limits.ts";
 import { networks } from "./networks.ts";
@@ -59,6 +60,13 @@ export const globalShape = object({
       "Longest wait for a TLS handshake, a PROXY header, a request header or the next bytes of a body; 0 means the default.",
   }),
   ...globalLimits,
+  "reject-service-keywords": keywordRefusals()
+    .default(noItems)
+    .meta({
+      description:
+        "Words in a User-Agent, upper and lower case apart, with the status and text such a client gets before its connection is closed: an array of objects, or one object. The first word that is found decides.",
+      examples: [{ BadBot: "403 No robots" }],
+    }),
   "trusted-proxies": networks()
     .default(noItems)
     .meta({

@@ -1,5 +1,6 @@
 // The keys of one virtual host.
 
+import { addressKeys } from "./access.ts";
 import { vhostLimits } from "./limits.ts";
 import type { MountConfig } from "./mount.ts";
 import { networks } from "./networks.ts";
@@ -130,6 +131,7 @@ export const vhostShape = object({
   "trusted-proxies": networks().exactOptional().meta({
     description: "As global trusted-proxies, for this vhost.",
   }),
+  ...addressKeys,
   "proxy-protocol": networks()
     .exactOptional()
     .meta({

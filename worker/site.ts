@@ -234,6 +234,7 @@ async function provisionVhost(vhost: VhostConfig, services: VhostServices): Prom
   );
   cleanups.add(() => stopProtocols(protocols, log));
 
+  const guards = access.forVhost(vhost);
   const mounts: LiveMount[] = [];
   for (const config of vhost.mounts) {
     const type = mountTypes.find((candidate) => candidate.scheme === config.origin.scheme);
@@ -255,7 +256,7 @@ async function provisionVhost(vhost: VhostConfig, services: VhostServices): Prom
       refuse: (option: string, message: string) => refuse(`${config.path}.${option}`, message),
     };
     const mount = intercepted(await type.provision(context), context);
-    mounts.push({ config, mount, guard: access.guardOfMount(vhost, config) });
+    mounts.push({ config, mount, guard: guards.guardOf(config) });
     if (mount.stop) cleanups.add(() => mount.stop?.());
   }
   return createSiteVhost({
@@ -267,8 +268,8 @@ async function provisionVhost(vhost: VhostConfig, services: VhostServices): Prom
     protocols,
     mounts,
     trustedProxies: services.configuration.config.global["trusted-proxies"],
-    guard: access.guardOfVhost(vhost),
-    gates: access.gatesOfProtocols(vhost),
+    guard: guards.guard,
+    gates: guards.gates,
   });
 }
 

@@ -5,29 +5,37 @@ import type { MountConfig } from "../../config/mount.ts";
 import type { VhostConfig } from "../../config/vhost.ts";
 import type { Configuration } from "../../ipc/messages.ts";
 import type { Logger } from "../../log/logger.ts";
+import { createAddressRule } from "./address-rules.ts";
 import { createPasswordGate } from "./basic-auth.ts";
-import type { Guard, PasswordGate, Rule } from "./guard.ts";
+import { ANYBODY, type Guard, type PasswordGate, type Rule } from "./guard.ts";
+import { createKeywordRule } from "./keyword-rule.ts";
 import { createPasswordChecker, type PasswordBook } from "./password-checker.ts";
 
 export interface Access {
-  /** Before requests that match no mount; undefined where everybody may. */
-  guardOfVhost(vhost: VhostConfig): Guard | undefined;
-  /** Before a mount; the rules of its vhost are among its own. */
-  guardOfMount(vhost: VhostConfig, mount: MountConfig): Guard | undefined;
-  /** Before the WebSockets of those protocols that have "basic-auth", by name. */
-  gatesOfProtocols(vhost: VhostConfig): ReadonlyMap<string, PasswordGate>;
+  /** All guards of one vhost. */
+  forVhost(vhost: VhostConfig): VhostAccess;
   stop(): void;
 }
 
+export type VhostAccess = {
+  /** Before requests that match no mount; undefined where everybody may. */
+  readonly guard: Guard | undefined;
+  /** Before the WebSockets of those protocols that have "basic-auth", by name. */
+  readonly gates: ReadonlyMap<string, PasswordGate>;
+  /** Before a mount; the rules of the vhost are among its own. */
+  guardOf(mount: MountConfig): Guard | undefined;
+};
+
 /** Prepares all that guards have in common. */
 export function createAccess(
-  { passwordFiles }: Pick<Configuration, "passwordFiles">,
+  { passwordFiles, config }: Pick<Configuration, "passwordFiles" | "config">,
   log: Logger,
 ): Access {
   const checker = createPasswordChecker({ log });
   const books = new Map<string, PasswordBook>(
     passwordFiles.map((file) => [file.path, checker.open(file)]),
   );
+  const keywords = createKeywordRule(config.global["reject-service-keywords"]);
 
   function gateOf(
     vhost: VhostConfig,
@@ -41,20 +49,24 @@ export function createAccess(
     return createPasswordGate(book, keys["basic-auth-realm"] ?? toByteString(vhost.name));
   }
 
-  function rulesOf(_vhost: VhostConfig): readonly Rule[] {
-    return [];
-  }
-
   return {
-    guardOfVhost: (vhost) => createGuard(rulesOf(vhost), undefined),
-    guardOfMount: (vhost, mount) => createGuard(rulesOf(vhost), gateOf(vhost, mount)),
-    gatesOfProtocols(vhost) {
-      const gates = new Map<string, PasswordGate>();
-      for (const { name, keys } of vhost["ws-protocols"]) {
+    forVhost(vhost) {
+      const rules = present([keywords, createAddressRule(vhost)]);
+      const gates = vhost["ws-protocols"].flatMap(({ name, keys }) => {
         const gate = gateOf(vhost, keys);
-        if (gate) gates.set(name, gate);
-      }
-      return gates;
+        return gate ? [[name, gate] as const] : [];
+      });
+      return {
+        guard: createGuard(rules, undefined),
+        gates: new Map(gates),
+        guardOf(mount) {
+          const own = createAddressRule(mount);
+          const gate = gateOf(vhost, mount);
+          return mount.satisfy === "any" && own && gate
+            ? createGuard(rules, (asker) => (own(asker) ? gate(asker) : ANYBODY))
+            : createGuard(own ? [...rules, own] : rules, gate);
+        },
+      };
     },
     stop: () => checker.stop(),
   };
@@ -65,4 +77,8 @@ function createGuard(
   password: PasswordGate | undefined,
 ): Guard | undefined {
   return rules.length === 0 && !password ? undefined : { rules, password };
+}
+
+function present(rules: readonly (Rule | undefined)[]): readonly Rule[] {
+  return rules.filter((rule) => rule !== undefined);
 }

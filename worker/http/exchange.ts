@@ -59,14 +59,17 @@ export class HttpError extends Error {
   readonly code = "HTTP";
   readonly status: number;
   readonly headers: readonly HeaderPair[];
+  /** Where requests share a connection one after the other, this is the last answer on it. */
+  readonly closes: boolean;
   constructor(
     status: number,
     message: string,
-    options: { headers?: readonly HeaderPair[]; cause?: unknown } = {},
+    options: { headers?: readonly HeaderPair[]; cause?: unknown; closes?: true } = {},
   ) {
     super(message, { cause: options.cause });
     this.name = "HttpError";
     this.status = status;
     this.headers = options.headers ?? [];
+    this.closes = options.closes ?? false;
   }
 }
