@@ -354,8 +354,11 @@ function connectionHandler(
     onSecure: adopt,
     onText(socket) {
       // Which vhost is meant takes a whole request to know. Where none takes any, not one is read.
-      if (isClearTaken) adopt(socket);
-      else refusePlainText(socket, describeConnection(socket, listener), plain);
+      if (isClearTaken) {
+        adopt(socket);
+        // It was paused when it was clear what it is.
+        socket.resume();
+      } else refusePlainText(socket, describeConnection(socket, listener), plain);
     },
   });
   tlsFronts.push(tls);

@@ -35,13 +35,19 @@ export function certificateMaker(t: TestContext): ((options: PairOptions) => Pai
     const [cert, key] = [join(directory, "cert"), join(directory, "key")];
     const entries = names.map((name) => `${/^[\d.]+$|:/.test(name) ? "IP" : "DNS"}:${name}`);
     const options = [
-      `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days ${days}`.split(" "),
+      `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days ${Math.max(days, 1)}`.split(
+        " ",
+      ),
       ["-utf8", "-subj", subject ?? `/CN=${names[0] ?? "test"}`, "-keyout", key, "-out", cert],
       entries.length > 0 ? ["-addext", `subjectAltName=${entries.join()}`] : [],
       ["-addext", `basicConstraints=critical,CA:${isAuthority ? "TRUE" : "FALSE"}`],
       by ? ["-CA", place("ca-cert", by.cert), "-CAkey", place("ca-key", by.key)] : [],
     ];
     execFileSync(openssl, options.flat(), { stdio: "ignore" });
+    if (days < 0) {
+      const expire = `x509 -days ${days} -in ${cert} -signkey ${key} -out ${cert}`;
+      execFileSync(openssl, expire.split(" "), { stdio: "ignore" });
+    }
     return { cert: readFileSync(cert, "utf8"), key: readFileSync(key, "utf8") };
   };
 }
