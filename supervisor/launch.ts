@@ -9,16 +9,14 @@ import { releaseMemory } from "../posix/memory.ts";
 import { Generation, GenerationError, type GenerationHost } from "./generation.ts";
 import { BindError, type Listeners, type ListenerSet } from "./listeners.ts";
 import { createLogFiles } from "./log-files.ts";
-import { readPasswordFiles } from "./password-files.ts";
 import { readSecrets } from "./secrets.ts";
-import type { TicketSecret } from "./tickets.ts";
 import { checkSocketOwners, lookupWorkerUser, UnknownUserError } from "./users.ts";
 
 export type LaunchOptions = {
   readonly number: number;
   readonly workers: number;
   readonly version: string;
-  readonly tickets: TicketSecret;
+  readonly ticketKeys: Uint8Array;
   readonly listeners: Listeners;
   readonly log: Logger;
   readonly host: GenerationHost;
@@ -35,8 +33,7 @@ export async function launchGeneration(
   const user = findUser(loaded, (message) => options.log.warn(message));
   checkSocketOwners(loaded);
   const { secrets, remarks } = await readSecrets(loaded);
-  const passwords = await readPasswordFiles(loaded);
-  for (const remark of [...remarks, ...passwords.remarks]) options.log.warn(formatProblem(remark));
+  for (const remark of remarks) options.log.warn(formatProblem(remark));
   createLogFiles(loaded, user);
   const listeners = await bindAll(loaded, user, options);
   const generation = new Generation(
@@ -45,8 +42,7 @@ export async function launchGeneration(
       config,
       listeners,
       secrets,
-      passwordFiles: passwords.files,
-      tickets: options.tickets,
+      ticketKeys: options.ticketKeys,
       user,
       workers: options.workers,
       version: options.version,

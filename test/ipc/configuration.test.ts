@@ -32,8 +32,7 @@ test("decodeConfiguration gives a worker what the supervisor read, whatever its 
     config: encodeConfig(config),
     listeners: [],
     secrets: [],
-    passwordFiles: [],
-    ticketSecret: new Uint8Array([1, 2]),
+    ticketKeys: new Uint8Array([1, 2]),
     user: undefined,
     activityFd: undefined,
   };

@@ -24,11 +24,13 @@ export type TlsFrontOptions = {
   readonly overrides?: readonly { readonly address: string; readonly vhosts: readonly number[] }[];
   readonly global?: Readonly<Record<string, unknown>>;
   readonly handshakeMs?: number;
-  readonly ticketSecret?: Uint8Array;
+  readonly ticketKeys?: Uint8Array;
 };
 
 export type RunningFront = {
   readonly port: number;
+  /** What the front refused, as "vhost key: message". */
+  readonly refused: readonly string[];
   /** What clients sent in clear. */
   readonly texts: readonly string[];
 };
@@ -37,6 +39,7 @@ const PATIENCE_MS = 30_000;
 
 /** Starts a front that ends each connection with "hello" once it is secure. */
 export async function startFront(t: TestContext, options: TlsFrontOptions): Promise<RunningFront> {
+  const refused: string[] = [];
   const texts: string[] = [];
   const overrides = options.overrides ?? [];
   const apart = new Set(overrides.flatMap((override) => override.vhosts));
@@ -65,9 +68,8 @@ export async function startFront(t: TestContext, options: TlsFrontOptions): Prom
       cert: Buffer.from(pair.cert),
       key: Buffer.from(pair.key),
       ca: ca === undefined ? undefined : Buffer.from(ca),
-      ocsp: undefined,
     })),
-    ticketSecret: options.ticketSecret ?? Buffer.alloc(32, 1),
+    ticketKeys: options.ticketKeys ?? Buffer.alloc(48, 1),
     log: await createLogger({ name: "test", level: "silent" }),
     handshakeMs: options.handshakeMs ?? PATIENCE_MS,
     onSecure(socket) {
@@ -81,12 +83,13 @@ export async function startFront(t: TestContext, options: TlsFrontOptions): Prom
       });
       socket.resume();
     },
+    refuse: (vhost, key, message) => void refused.push(`${vhost} ${key}: ${message}`),
   });
   const open = new Set<net.Socket>();
   const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     open.add(socket);
     socket.once("close", () => open.delete(socket));
-    front.adopt(socket);
+    front?.adopt(socket);
   });
   server.listen(0, "0.0.0.0");
   await once(server, "listening");
@@ -94,7 +97,7 @@ export async function startFront(t: TestContext, options: TlsFrontOptions): Prom
     for (const socket of open) socket.destroy();
     server.close();
   });
-  return { port: (server.address() as net.AddressInfo).port, texts };
+  return { port: (server.address() as net.AddressInfo).port, refused, texts };
 }
 
 export type Handshake = {

@@ -28,8 +28,7 @@ export type Guard = {
   readonly password: PasswordGate | undefined;
 };
 
-/** Nobody was asked who it is. */
-export const ANYBODY: Admission = { user: undefined };
+const ANYBODY: Admission = { user: undefined };
 
 /** Asks the guard, where there is one. */
 export function admit(guard: Guard | undefined, asker: Asker): Verdict | Promise<Verdict> {
