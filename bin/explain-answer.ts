@@ -6,7 +6,8 @@ import { Readable, Writable } from "node:stream";
 import type { HeaderPair, VhostConfig } from "../config/vhost.ts";
 import type { Logger } from "../log/logger.ts";
 import { formatOrigin } from "../supervisor/greeting.ts";
-import { emptyCgi } from "../worker/counters.ts";
+import { createCompressor } from "../worker/compressor.ts";
+import { createCounters } from "../worker/counters.ts";
 import { openStarter } from "../posix/spawn.ts";
 import { createDocroots } from "../worker/docroot.ts";
 import { dispatch } from "../worker/http/dispatch.ts";
@@ -93,10 +94,10 @@ function provision(vhost: VhostConfig, { config, mount }: MountMatch, log: Logge
     vhost,
     config,
     log,
-    cgiCounters: emptyCgi(),
-    redirect() {},
+    cgiCounters: createCounters().worker,
     starter: openStarter,
     docroots: createDocroots(),
+    compressor: createCompressor(log),
     protocol: () => undefined,
     version: "",
     refuse(key, message) {
@@ -121,6 +122,7 @@ function recorder(asked: Asked, record: (recorded: Recorded) => void): Exchange 
     authority: head.authority?.text,
     host,
     secure,
+    client: undefined,
     remoteAddress: "127.0.0.1",
     remotePort: 0,
     localAddress: "127.0.0.1",
@@ -151,8 +153,21 @@ function describeFile(directory: string, match: MountMatch, { status, error }: R
   if (status === 301) return `${path} is a directory, and its links need the slash`;
   const name = rest.endsWith("/") ? path + config.default : path;
   if (error) return `${isIndex ? name : path}: ${reasonOf(error)}`;
-  const real = realpathSync(name);
+  const real = realPath(name);
+  if (real === undefined) {
+    if (isIndex && config.autoindex && realPath(path) !== undefined)
+      return `${path} has no ${config.default}, and autoindex lists it`;
+    return `there is no ${name}; the fallback ${directory.replace(/\/+$/, "")}/${config.fallback} is served`;
+  }
   return real === name ? `the file ${name}` : `the file ${name}, which is ${real}`;
+}
+
+function realPath(name: string): string | undefined {
+  try {
+    return realpathSync(name);
+  } catch {
+    return undefined;
+  }
 }
 
 function reasonOf(error: HttpError): string {

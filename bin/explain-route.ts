@@ -78,7 +78,7 @@ export function findRoutes(config: ServerConfig, asked: Asked): Route[] {
   );
   const found = findListeners(plans, asked).flatMap((plan) =>
     localAddresses(plan, asked.host).map((local) => {
-      const vhost = router.vhostFor(plan.key, local, asked.host);
+      const vhost = router.find(plan.key, local, asked.host);
       const override = plan.overrides.find(({ address }) => address === local);
       return { listener: override ? `${plan.key} at ${local}` : plan.key, vhost };
     }),

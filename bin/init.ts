@@ -1,14 +1,40 @@
-// `portico init DIR`: a configuration to start from, a copy of examples/starter. Nothing that exists is ever changed.
+// `portico init DIR` and `portico init-plugin NAME`: something to start from, a copy of an example. Nothing that exists is ever changed.
 
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const STARTER = fileURLToPath(new URL("../examples/starter", import.meta.url));
+const PLUGIN = fileURLToPath(new URL("../examples/plugin-standalone", import.meta.url));
+/** The name that the example has. */
+const PLUGIN_NAME = /headline/g;
 
 /** Writes the starter configuration into a directory that is new or empty. Returns the exit status. */
 export function init(given: string): number {
   const directory = resolve(given);
+  return writeCopy(STARTER, directory, (text) => text, describeNextSteps);
+}
+
+/** Writes a protocol plugin to start from, a project of its own, into `portico-plugin-NAME`. Returns the exit status. */
+export function initPlugin(name: string): number {
+  if (!/^[a-z][a-z0-9-]{0,63}$/.test(name)) {
+    console.error(
+      `portico: Expected a name of small letters, digits and "-", such as "my-chat", got ${JSON.stringify(name)}`,
+    );
+    return 1;
+  }
+  const directory = resolve(`portico-plugin-${name}`);
+  const rename = (text: string): string => text.replace(PLUGIN_NAME, name);
+  return writeCopy(PLUGIN, directory, rename, describePlugin);
+}
+
+function writeCopy(
+  source: string,
+  directory: string,
+  adapt: (text: string) => string,
+  describe: (directory: string, files: readonly string[]) => string,
+): number {
+  const files = listFiles(source);
   try {
     mkdirSync(directory, { recursive: true });
     if (readdirSync(directory).length > 0) {
@@ -17,11 +43,11 @@ export function init(given: string): number {
       );
       return 1;
     }
-    for (const file of readStarterFiles()) {
+    for (const file of files) {
       const target = join(directory, file);
       mkdirSync(dirname(target), { recursive: true });
       // "wx" fails where somebody was faster.
-      writeFileSync(target, readFileSync(join(STARTER, file)), { flag: "wx" });
+      writeFileSync(target, adapt(readFileSync(join(source, file), "utf8")), { flag: "wx" });
     }
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
@@ -29,24 +55,36 @@ export function init(given: string): number {
     console.error(`portico: Cannot write into "${directory}": ${code}`);
     return 1;
   }
-  console.log(describeNextSteps(directory));
+  console.log(describe(directory, files));
   return 0;
 }
 
-/** Paths of all files, relative to the starter configuration. */
-function readStarterFiles(): string[] {
-  return readdirSync(STARTER, { recursive: true, withFileTypes: true })
+/** Paths of all files below `source`, relative to it. */
+function listFiles(source: string): string[] {
+  return readdirSync(source, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
-    .map((entry) => relative(STARTER, join(entry.parentPath, entry.name)))
+    .map((entry) => relative(source, join(entry.parentPath, entry.name)))
     .toSorted();
 }
 
-function describeNextSteps(directory: string): string {
+function describePlugin(directory: string, files: readonly string[]): string {
+  return [
+    `Wrote a plugin to ${directory}`,
+    ...files.map((file) => `  ${file}`),
+    "",
+    "Next:",
+    `  cd ${quote(shorter(directory))} && npm install`,
+    "  npm test         start a server with it and talk to it",
+    "  npm start        serve it on http://localhost:7681/",
+  ].join("\n");
+}
+
+function describeNextSteps(directory: string, files: readonly string[]): string {
   const shown = quote(shorter(directory));
   const portico = describeInvocation();
   return [
     `Wrote a configuration to ${directory}`,
-    ...readStarterFiles().map((file) => `  ${file}`),
+    ...files.map((file) => `  ${file}`),
     "",
     "Next:",
     `  ${portico} check -c ${shown}     say whether it can be served`,

@@ -100,6 +100,15 @@ program
   });
 
 program
+  .command("init-plugin")
+  .description("write a WebSocket protocol plugin to start from, a project of its own")
+  .argument("<name>", "name of the protocol; the directory is portico-plugin-NAME")
+  .action(async (name: string) => {
+    const { initPlugin } = await import("./init.ts");
+    process.exitCode = initPlugin(name);
+  });
+
+program
   .command("completion")
   .description("print a script that completes this command line in a shell")
   .addArgument(new Argument("<shell>", "the shell").choices(SHELLS))

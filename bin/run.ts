@@ -50,7 +50,12 @@ async function serve(
     log,
     status: () => supervisor.status(),
   });
-  const supervisor = new Supervisor(loaded, { ...options, log, onPhase: notifier.enter });
+  const supervisor = new Supervisor(loaded, {
+    ...options,
+    load: () => loadConfig(options.directory),
+    log,
+    onPhase: notifier.enter,
+  });
   process.on("SIGTERM", (signal) => supervisor.stop(signal));
   process.on("SIGINT", (signal) => supervisor.stop(signal));
   process.on("SIGUSR1", () => void supervisor.reopen());

@@ -2,20 +2,14 @@
 
 import { constants } from "node:fs";
 import { access, stat } from "node:fs/promises";
-import { dirname, extname, join } from "node:path";
+import { dirname } from "node:path";
 import type { Draft } from "./decode.ts";
 import { problemAt } from "./document.ts";
 import { errorCode } from "./files.ts";
 import type { Report } from "./problems.ts";
 import type { PlaceOf } from "./rules.ts";
-import { childPath } from "./tree.ts";
 
-type Expectation =
-  | "directory"
-  | "program"
-  | "program or directory"
-  | "readable file"
-  | "file in a directory";
+type Expectation = "directory" | "program" | "readable file" | "file in a directory";
 type Lookup = {
   readonly what: string;
   readonly path: string;
@@ -83,36 +77,22 @@ function lookups(draft: Draft, placeOf: PlaceOf, report: Report): Lookup[] {
     "The control socket",
     global?.["control-socket"],
   );
-  for (const { where, keys, mounts } of draft.vhosts) {
+  for (const { where, keys, mounts, protocols } of draft.vhosts) {
     want(where, "host-ssl-cert", "readable file", "The certificate", keys?.["host-ssl-cert"]);
     want(where, "host-ssl-key", "readable file", "The private key", keys?.["host-ssl-key"]);
     want(where, "host-ssl-ca", "readable file", "The file of authorities", keys?.["host-ssl-ca"]);
     want(where, "access-log", "file in a directory", "The access log", keys?.["access-log"]);
     if (keys?.["unix-socket"] && keys.interface?.startsWith("/"))
       want(where, "interface", "file in a directory", "The Unix socket", keys.interface);
-    for (const mount of mounts) {
-      const { path, origin } = mount;
-      const root = mount["cgi-chroot"] ?? "/";
-      const inRoot = (inside: string | undefined) => inside && join(root, inside);
+    const guarded = [...mounts, ...protocols.map(({ path, keys: own }) => ({ path, ...own }))];
+    for (const { path, "basic-auth": passwords } of guarded)
+      want(where, `${path}.basic-auth`, "readable file", "The password file", passwords);
+    for (const { path, origin, "cgi-chdir": chdir } of mounts) {
       if (origin.scheme === "file")
         want(where, `${path}.origin`, "directory", "The directory", origin.directory);
-      if (origin.scheme === "git")
-        want(where, `${path}.origin`, "directory", "The directory", origin.directory);
-      if (origin.scheme === "cgi") {
-        const isRead = Object.hasOwn(mount["cgi-interpreter"], extname(origin.program));
-        const expected = isRead ? "readable file" : "program or directory";
-        want(where, `${path}.origin`, expected, "The CGI program", inRoot(origin.program));
-      }
-      for (const [suffix, program] of Object.entries(mount["cgi-interpreter"]))
-        want(
-          where,
-          childPath(`${path}.cgi-interpreter`, suffix),
-          "program",
-          "The interpreter",
-          inRoot(program),
-        );
-      want(where, `${path}.cgi-chroot`, "directory", "The directory", mount["cgi-chroot"]);
-      want(where, `${path}.cgi-chdir`, "directory", "The directory", inRoot(mount["cgi-chdir"]));
+      if (origin.scheme === "cgi")
+        want(where, `${path}.origin`, "program", "The CGI program", origin.program);
+      want(where, `${path}.cgi-chdir`, "directory", "The directory", chdir);
     }
   }
   return all;
@@ -126,9 +106,8 @@ async function lookUp(path: string, expected: Expectation): Promise<string | und
     }
     const found = await stat(path);
     if (expected === "directory") return found.isDirectory() ? undefined : "is not a directory";
-    if (expected === "program or directory" && found.isDirectory()) return undefined;
     if (!found.isFile()) return "is not a file";
-    await access(path, expected === "readable file" ? constants.R_OK : constants.X_OK);
+    await access(path, expected === "program" ? constants.X_OK : constants.R_OK);
     return undefined;
   } catch (error) {
     const code = errorCode(error);
@@ -141,6 +120,6 @@ async function lookUp(path: string, expected: Expectation): Promise<string | und
 function sentence(code: string, expected: Expectation): string {
   if (code === "ENOENT" || code === "ENOTDIR") return "does not exist";
   if (code === "EACCES")
-    return expected.startsWith("program") ? "is not executable" : "cannot be read: EACCES";
+    return expected === "program" ? "is not executable" : "cannot be read: EACCES";
   return `cannot be used: ${code}`;
 }

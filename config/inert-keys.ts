@@ -22,7 +22,6 @@ export function isMissed(key: InertKey, value: unknown): boolean {
 const key = (says: string): InertKey => ({ says });
 const flagKey = (says: string): InertKey => ({ says, isFlag: true });
 const guard = (says: string): InertKey => ({ says, isGuard: true });
-const guardFlag = (says: string): InertKey => ({ says, isFlag: true, isGuard: true });
 
 const QUIC = "tunes HTTP/3; Node has no QUIC, so it has no effect";
 const CLIENT_TLS = "sets up TLS towards proxied servers; has no effect until proxy mounts exist";
@@ -34,13 +33,8 @@ export const inertGlobalKeys: InertKeys = {
   "count-async-threads": key(
     "sizes lwsws's pool for blocking file reads; Node has its own, sized by UV_THREADPOOL_SIZE",
   ),
-  "reject-service-keywords": key("refuses clients by words in their User-Agent; not available yet"),
   "ip-limit-ah": key(
-    "limits requests being parsed per client address; not available yet, use the firewall",
-  ),
-  "ip-limit-wsi": key("limits connections per client address; not available yet, use the firewall"),
-  "rlimit-nofile": key(
-    "raises the limit of open files; not applied yet, use LimitNOFILE in the unit or ulimit -n",
+    "limits requests being parsed per client address; has no effect, parsing holds no scarce slot here; ip-limit-wsi limits connections",
   ),
   "cpd-bypass": flagKey("switches off captive portal detection; there is none here"),
   "quic-pad-crypto": flagKey(QUIC),
@@ -65,7 +59,6 @@ export const inertVhostKeys: InertKeys = {
   "client-ecdh-curve": key(CLIENT_TLS),
   "ssl-client-option-set": key(CLIENT_TLS),
   "ssl-client-option-clear": key(CLIENT_TLS),
-  "client-cert-required": guardFlag("admits only clients with a certificate; not available yet"),
   "ignore-missing-cert": flagKey(
     "starts a vhost whose certificate is not there yet; not available yet, get the certificate first",
   ),
@@ -81,13 +74,7 @@ export const inertVhostKeys: InertKeys = {
   "apply-listen-accept": flagKey(RAW),
   "fallback-listen-accept": flagKey(RAW),
   "allow-non-tls": flagKey(
-    "takes plain text on a TLS port; not available yet, such connections get 400",
-  ),
-  "redirect-http": flagKey(
-    'sends plain HTTP on a TLS port to https; not available yet, use a vhost on port 80 with a ">https://" mount',
-  ),
-  "allow-http-on-https": flagKey(
-    "serves plain HTTP on a TLS port; not available yet, use a vhost on another port",
+    "takes what is neither TLS nor HTTP on a TLS port; not available yet. For plain HTTP there are redirect-http and allow-http-on-https",
   ),
   "disable-no-protocol-ws-upgrades": key(
     'refuses WebSockets that name no protocol; has no effect, they are refused unless a protocol has "default"',
@@ -111,8 +98,8 @@ export const inertMountKeys: InertKeys = {
   "auth-mask": key(
     "is a hint about access rights for plugins of lwsws; no plugin here asks for it",
   ),
-  "basic-auth": guard("asks for a password; not available yet"),
   "interceptor-path": guard("lets another mount check each request first; not available yet"),
+  "cgi-chroot": guard("confines CGI programs to a directory; not available yet"),
   interpret: key(
     "passes files through a protocol; no plugin of lwsws implements it any more, and none here",
   ),
@@ -127,7 +114,6 @@ export const inertMountKeys: InertKeys = {
 /** Options of a protocol that belong to the server, not to the plugin. */
 export const inertProtocolKeys: InertKeys = {
   raw: key(RAW),
-  "basic-auth": guard("asks for a password before the upgrade; not available yet"),
 };
 
 /** Keys that lwsws adds up when they are repeated in one object; any other repeated key is a mistake. */

@@ -10,7 +10,7 @@ import {
 import type { Kind } from "./members.ts";
 import { mountPaths, mountShape } from "./mount.ts";
 import { globalPaths, globalShape } from "./server.ts";
-import { protocolShape } from "./protocol.ts";
+import { protocolPaths, protocolShape } from "./protocol.ts";
 import { object } from "./shape.ts";
 import { vhostPaths, vhostShape } from "./vhost.ts";
 
@@ -64,7 +64,7 @@ export const mountKind: Kind<typeof mountShape> = {
 export const protocolKind: Kind<typeof protocolShape> = {
   title: "a protocol",
   shape: protocolShape,
-  paths: [],
+  paths: protocolPaths,
   others: {
     default:
       "Makes it the protocol of clients that name none. Counts by being there, whatever its value, as in lwsws.",

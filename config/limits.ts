@@ -65,6 +65,21 @@ export const globalLimits = {
     description:
       "Requests on one connection; the last answer says Connection: close. 0 means no limit.",
   }),
+  "max-connections": integer({ min: 0 }).default(0).meta({
+    description:
+      "Connections of one worker. 0 means as many as its limit of open files allows, less some for logs, files and programs. At the limit idle connections are closed first; then new clients get 503, over TLS just the end.",
+  }),
+  "ip-limit-wsi": integer({ min: 0 }).default(0).meta({
+    description:
+      "Connections of one worker from one client address, of IPv6 from one /64; more are closed at once. 0 means no limit. Behind proxies it counts the address that the PROXY protocol tells, or else the proxy's.",
+  }),
+  "rlimit-nofile": integer({ min: 64, max: 1_048_576 })
+    .exactOptional()
+    .meta({
+      description:
+        "Limit of open files (RLIMIT_NOFILE) of each worker and its programs. Above the limit the server was started with only root can go.",
+      examples: ["65536"],
+    }),
 };
 
 /** Limits of one vhost. */

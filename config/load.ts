@@ -13,6 +13,7 @@ import {
 import { checkDuplicates } from "./duplicates.ts";
 import { checkExistence } from "./existence.ts";
 import { readFiles } from "./files.ts";
+import type { GivenConfig } from "./given.ts";
 import {
   ConfigError,
   sortProblems,
@@ -49,9 +50,58 @@ export async function loadConfig(
   { environment = process.env }: LoadOptions = {},
 ): Promise<LoadedConfig> {
   const problems: Problem[] = [];
-  const report: Report = (problem) => problems.push(problem);
   const root = resolve(directory);
-  const files = await readFiles(root, report);
+  const files = await readFiles(root, (problem) => problems.push(problem));
+  return loadFiles(root, files, { environment, problems });
+}
+
+/**
+ * Reads a configuration that a program made; relative paths in it start at `directory`. It may hold no vhost, to get some later.
+ * Throws ConfigError with every problem found, each named by its path alone.
+ */
+export async function loadObject(
+  given: GivenConfig,
+  directory: string,
+  { environment = process.env }: LoadOptions = {},
+): Promise<LoadedConfig> {
+  const root = resolve(directory);
+  const file = { file: OBJECT, directory: root, text: JSON.stringify(given) };
+  try {
+    const loaded = await loadFiles(root, [file], { environment, problems: [], mayBeEmpty: true });
+    return {
+      ...loaded,
+      config: { ...loaded.config, files: [] },
+      remarks: loaded.remarks.map(withoutPosition),
+      place: (found, severity) => withoutPosition(loaded.place(found, severity)),
+    };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    throw new ConfigError(error.problems.map(withoutPosition), error.remarks.map(withoutPosition));
+  }
+}
+
+/** The name of what is no file. */
+const OBJECT = "configuration";
+
+/** Lines of a text that nobody wrote would only confuse. */
+function withoutPosition({ severity, path, message, code }: Problem): Problem {
+  return { severity, file: "", path, message, ...(code !== undefined && { code }) };
+}
+
+type Reading = {
+  readonly environment: Environment;
+  /** What was found so far. */
+  readonly problems: Problem[];
+  /** Whether a configuration without any vhost can be served. */
+  readonly mayBeEmpty?: boolean;
+};
+
+async function loadFiles(
+  root: string,
+  files: readonly SourceFile[],
+  { environment, problems, mayBeEmpty = false }: Reading,
+): Promise<LoadedConfig> {
+  const report: Report = (problem) => problems.push(problem);
   const definitions: Definitions = new Map();
   const documents = files
     .map((file) => readDocument(file, report))
@@ -60,7 +110,11 @@ export async function loadConfig(
   const draft = decodeDocuments(documents, existsSync, report);
   const placeOf = createPlacer(documents);
   // A file that could not be read at all may hold what seems to be missing.
-  if (documents.length === files.length && files.length > 0) checkRules(draft, placeOf, report);
+  if (documents.length === files.length && files.length > 0) {
+    if (draft.vhosts.length === 0 && !mayBeEmpty)
+      report(placeOf({ file: "", path: "" }, "", "error", NO_VHOST));
+    checkRules(draft, placeOf, report);
+  }
   await checkExistence(draft, placeOf, report);
 
   // Apart before they are sorted and cut: no flood of warnings may hide an error.
@@ -76,6 +130,8 @@ export async function loadConfig(
   });
   return { config, remarks, sources: files, place: createFindingPlacer(config, files) };
 }
+
+const NO_VHOST = "No vhost anywhere; a server needs at least one";
 
 function readDocument(source: SourceFile, report: Report): ConfigDocument | undefined {
   const position = createLocator(source.text);

@@ -1,9 +1,10 @@
 // The keys of one mount: a part of the URL space and what answers there.
 
-import { cgiKeys, cgiPaths } from "./cgi.ts";
+import { addressKeys, passwordKeys, passwordPaths, satisfyKeys } from "./access.ts";
 import { mountLimits } from "./limits.ts";
 import { origin, type Origin } from "./origin.ts";
-import { headerFault, headerPairs, optionPairs } from "./pairs.ts";
+import { fileFault, fileKeyNames, fileKeys } from "./file-keys.ts";
+import { environmentPairs, headerFault, headerPairs, optionPairs } from "./pairs.ts";
 import {
   check,
   convert,
@@ -12,7 +13,9 @@ import {
   noItems,
   noMembers,
   object,
+  path,
   record,
+  secondsOr,
   shown,
   text,
   type Infer,
@@ -31,16 +34,15 @@ export const mountShape = object({
   }),
   origin: origin().meta({
     description:
-      "What answers: file://DIRECTORY, cgi://PROGRAM or cgi://DIRECTORY/ (of programs), git://DIRECTORY (of repositories), >http://… or >https://… (redirect), callback://PROTOCOL. A path not starting with / is relative to this file. May be given twice: the first one serves, the second one, callback://PROTOCOL, sees each request before it.",
+      "What answers: file://DIRECTORY, cgi://PROGRAM, >http://… or >https://… (redirect), callback://PROTOCOL. A path not starting with / is relative to this file. May be given twice: the first one serves, the second one, callback://PROTOCOL, sees each request before it.",
     examples: [
       "file:///srv/www",
       "cgi:///usr/lib/cgit/cgit.cgi",
-      "git:///srv/git",
       ">https://example.com",
       "callback://protocol-post-demo",
     ],
   }),
-  default: convert(check(text(), defaultFault), (value) => value.replace(/^\/+/, ""))
+  default: convert(check(text(), fileFault), (value) => value.replace(/^\/+/, ""))
     .default("index.html")
     .meta({
       description: "File served for a directory.",
@@ -56,6 +58,9 @@ export const mountShape = object({
         'Media types by suffix, such as ".zip": "application/zip"; "*" stands for every other suffix, "" for no type.',
       examples: [{ ".zip": "application/zip", "*": "" }],
     }),
+  ...passwordKeys,
+  ...addressKeys,
+  ...satisfyKeys,
   "cache-max-age": integer({ min: 0, max: 2_147_483_647 }).default(0).meta({
     description: "Seconds a client may keep an answer; needs cache-reuse.",
   }),
@@ -70,7 +75,23 @@ export const mountShape = object({
   }),
   "cache-no": flag().meta({ description: "Send no-cache, whatever the other cache keys say." }),
   ...mountLimits,
-  ...cgiKeys,
+  ...fileKeys,
+  "cgi-timeout": secondsOr(5).meta({
+    description: "Seconds a CGI program may take; 0 means the default.",
+  }),
+  "cgi-env": environmentPairs()
+    .default(noItems)
+    .meta({
+      description: "More environment for CGI programs: an array of objects, or one object.",
+      examples: [{ CGIT_CONFIG: "/etc/cgitrc" }],
+    }),
+  "cgi-chdir": path().exactOptional().meta({
+    description: "Directory CGI programs run in.",
+  }),
+  "cgi-pass-auth": flag().meta({
+    description:
+      "Hand the Authorization header to the program, as HTTP_AUTHORIZATION: for programs that check passwords themselves. Without it they see the name of the user only, as REMOTE_USER, and only where basic-auth has checked it.",
+  }),
   "append-path": flag().meta({
     description: "Redirects keep what follows the mountpoint.",
   }),
@@ -83,7 +104,7 @@ export const mountShape = object({
   }),
 });
 
-export const mountPaths = [...cgiPaths] as const;
+export const mountPaths = ["cgi-chdir", ...passwordPaths] as const;
 
 export type MountConfig = Readonly<Infer<typeof mountShape>> & {
   /** Where it stands, for messages: "mounts[1]". */
@@ -101,20 +122,11 @@ export const keysOfSchemes: Readonly<Record<string, readonly Origin["scheme"][]>
   "cache-revalidate": ["file"],
   "cache-intermediaries": ["file"],
   "cache-no": ["file"],
-  "cgi-timeout": ["cgi", "git"],
-  "cgi-max-secs": ["cgi", "git"],
-  "cgi-max": ["cgi", "git"],
-  "cgi-keep": ["cgi"],
-  "cgi-body": ["cgi"],
-  "cgi-pass-authorization": ["cgi"],
-  "cgi-env": ["cgi", "git"],
+  ...Object.fromEntries(fileKeyNames.map((key) => [key, ["file"] as const])),
+  "cgi-timeout": ["cgi"],
+  "cgi-env": ["cgi"],
   "cgi-chdir": ["cgi"],
-  "cgi-chroot": ["cgi"],
-  "cgi-interpreter": ["cgi"],
-  "cgi-rlimit-cpu": ["cgi", "git"],
-  "cgi-rlimit-memory": ["cgi", "git"],
-  "cgi-rlimit-nofile": ["cgi", "git"],
-  "cgi-rlimit-fsize": ["cgi", "git"],
+  "cgi-pass-auth": ["cgi"],
   "append-path": ["redirect"],
   pmo: ["callback"],
 };
@@ -125,12 +137,6 @@ function mountpointFault(value: string): string | undefined {
   return /[\u0000-\u001f\u007f]/.test(value)
     ? "A mountpoint cannot hold control characters"
     : undefined;
-}
-
-/** lwsws files give CGI mounts the default "/"; only a file mount needs it to name a file. */
-function defaultFault(value: string): string | undefined {
-  const isInside = !value.includes("\0") && !value.split("/").includes("..");
-  return isInside ? undefined : `Expected a file name below the directory, got ${shown(value)}`;
 }
 
 function mimetypesFault(types: Record<string, string>): string | undefined {

@@ -6,7 +6,7 @@ import { anything, convert, shown, type Refuse } from "./shape.ts";
 /** A header name and its value. */
 export type HeaderPair = readonly [name: string, value: string];
 
-type PairRule<T> = (name: string, value: unknown, refuse: Refuse) => T | undefined;
+export type PairRule<T> = (name: string, value: unknown, refuse: Refuse) => T | undefined;
 
 const OBJECT = { type: "object" } as const;
 const WRITTEN = {
@@ -16,7 +16,7 @@ const WRITTEN = {
 };
 
 /** The pairs in order, each decoded by `rule`; names may repeat. */
-function pairs<T>(rule: PairRule<T>) {
+export function pairs<T>(rule: PairRule<T>) {
   return convert(
     anything().meta(WRITTEN),
     (value, refuse): readonly (readonly [name: string, value: T])[] => {

@@ -1,11 +1,13 @@
 // The keys of one protocol that are the server's, not the plugin's: who may come, how much, and where the plugin is.
 
+import { passwordKeys, passwordPaths } from "./access.ts";
 import { array, check, flag, integer, object, text, type Infer } from "./shape.ts";
 
 const MAX_MESSAGE_BYTES = 256 * 1024 * 1024;
 
 /** Every such key; the description is its manual entry. */
 export const protocolShape = object({
+  ...passwordKeys,
   plugin: check(text(), pluginFault)
     .exactOptional()
     .meta({
@@ -33,6 +35,8 @@ export const protocolShape = object({
       "Compress messages of 1 KiB and more for clients that offer it (RFC 7692). Costs processor time and some 100 KiB for each message in work.",
   }),
 });
+
+export const protocolPaths = passwordPaths;
 
 export type ProtocolKeys = Readonly<Infer<typeof protocolShape>>;
 

@@ -1,6 +1,7 @@
 // What must hold between keys, mounts and vhosts, once each of them could be read. Pure.
 
 import { isIP } from "node:net";
+import { checkAccess } from "./access-rules.ts";
 import type { Draft, VhostDraft } from "./decode.ts";
 import { familiesOf, isSecure, listenersOf, type WantedListener } from "./listeners.ts";
 import type { Report, Severity } from "./problems.ts";
@@ -18,15 +19,6 @@ export type PlaceOf = (
 
 /** Reports everything that cannot work, or does not do what it seems to. */
 export function checkRules(draft: Draft, placeOf: PlaceOf, report: Report): void {
-  if (draft.vhosts.length === 0)
-    report(
-      placeOf(
-        { file: "", path: "" },
-        "",
-        "error",
-        "No vhost anywhere; a server needs at least one",
-      ),
-    );
   const checkTls = createTlsChecker(draft.global);
   if (draft.global?.["default-alpn"] !== undefined)
     checkAlpn("default-alpn", draft.global["default-alpn"], (path, severity, message) =>
@@ -39,6 +31,8 @@ export function checkRules(draft: Draft, placeOf: PlaceOf, report: Report): void
       checkAddress(vhost.keys, say);
       checkTls(vhost.keys, say);
     }
+    const proxies = vhost.keys?.["trusted-proxies"] ?? draft.global?.["trusted-proxies"] ?? [];
+    checkAccess(vhost, proxies.length > 0, say);
     checkMounts(vhost, (path) => name(placeOf(vhost.where, path, "error", "")), say);
   }
   for (const listener of listenersOf(draft.vhosts.map((vhost) => vhost.keys)))
@@ -142,6 +136,10 @@ function checkSharing(
       const message = `Wants ${here} on ${address(listener)}, where the vhost at ${firstPlace} has ${there}; one address cannot do both`;
       report(placeOf(where, "host-ssl-cert", "error", message));
     }
+    if (proxyList(keys) !== proxyList(first.keys)) {
+      const message = `Differs from the vhost at ${firstPlace}; a PROXY header comes before it is known which vhost of ${address(listener)} is asked for`;
+      report(placeOf(where, "proxy-protocol", "error", message));
+    }
     if (keys["unix-socket-perms"] !== first.keys["unix-socket-perms"] && listener.kind === "unix") {
       const message = `Has no effect: the vhost at ${firstPlace} decides about ${address(listener)}`;
       report(placeOf(where, "unix-socket-perms", "warning", message));
@@ -164,6 +162,10 @@ function checkSharing(
       );
     } else names.set(host, vhost);
   }
+}
+
+function proxyList(vhost: VhostKeys): string {
+  return vhost["proxy-protocol"]?.toSorted().join() ?? "";
 }
 
 function hasSamePair(one: VhostKeys, other: VhostKeys): boolean {

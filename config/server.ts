@@ -1,6 +1,7 @@
 // The keys of "global", and the shape of a whole configuration once it is read: what the supervisor sends to its workers.
 // Keys keep the spelling of the files ("drain-secs"), so one search finds a key everywhere.
 
+import { keywordRefusals } from "./access.ts";
 import { MAX_WORKERS } from "./max-workers.ts";
 import { globalLimits } from "./limits.ts";
 import { networks } from "./networks.ts";
@@ -59,6 +60,13 @@ export const globalShape = object({
       "Longest wait for a TLS handshake, a PROXY header, a request header or the next bytes of a body; 0 means the default.",
   }),
   ...globalLimits,
+  "reject-service-keywords": keywordRefusals()
+    .default(noItems)
+    .meta({
+      description:
+        "Words in a User-Agent, upper and lower case apart, with the status and text such a client gets before its connection is closed: an array of objects, or one object. The first word that is found decides.",
+      examples: [{ BadBot: "403 No robots" }],
+    }),
   "trusted-proxies": networks()
     .default(noItems)
     .meta({
@@ -75,6 +83,14 @@ export const globalShape = object({
   "drain-secs": seconds(0).default(300).meta({
     description:
       "How long workers of an old configuration may finish requests and WebSockets after a reload.",
+  }),
+  "ticket-key-secs": seconds(1).default(43_200).meta({
+    description:
+      "How long the keys of TLS session tickets last; then all workers get new ones. Node knows one key at a time, so the sessions of older tickets begin with a full handshake.",
+  }),
+  "cert-check-secs": seconds(0).default(60).meta({
+    description:
+      "How often the files of certificates are looked at; a new pair that is good is used without a reload, a bad one keeps the old. 0 looks at reloads only.",
   }),
   "stop-secs": seconds(0).default(5).meta({
     description: "How long requests in flight may take to finish when the server stops.",

@@ -42,7 +42,7 @@ export function setting() {
     })
     .meta({
       title: "flag",
-      pattern: written(`([+-]?\\d+|${[...ON, ...OFF].map(anyCase).join("|")})?`),
+      pattern: flagPattern(),
     })
     .transform((value, context) => {
       const isOn = readFlag(value);
@@ -216,6 +216,11 @@ export function describeKeys(shape: ObjectShape): ReadonlyMap<string, KeyFacts> 
     ];
   });
   return new Map(facts);
+}
+
+/** What strings spell flags, as a pattern of JSON Schema. */
+export function flagPattern(): string {
+  return written(`([+-]?\\d+|${[...ON, ...OFF].map(anyCase).join("|")})?`);
 }
 
 /** The pattern of a string that spells a value; a name in it ("${PORT}") may stand for anything. */

@@ -6,6 +6,7 @@ import { isSecure } from "./listeners.ts";
 import type { Severity } from "./problems.ts";
 import type { GlobalConfig } from "./server.ts";
 import { shown } from "./shape.ts";
+import { preloadFault } from "./sts.ts";
 import { suggest } from "./suggest.ts";
 import { optionFlags, SERVED_PROTOCOLS, splitProtocols } from "./tls-settings.ts";
 import type { VhostKeys } from "./vhost.ts";
@@ -20,6 +21,9 @@ const NEEDS_TLS = [
   "ssl-option-set",
   "ssl-option-clear",
   "alpn",
+  "ocsp-staple",
+  "redirect-http",
+  "allow-http-on-https",
 ] as const;
 
 /** Checks vhosts one after the other; a string that many of them share is tried once. */
@@ -54,7 +58,6 @@ export function checkAlpn(key: string, value: string, say: Say): void {
 }
 
 const UNSERVED: Readonly<Record<string, string>> = {
-  h2: "HTTP/2 is not available yet",
   h3: "Node has no QUIC, which HTTP/3 runs on",
 };
 
@@ -70,17 +73,22 @@ function checkFiles(vhost: VhostKeys, isTlsOff: boolean, say: Say): void {
       "error",
       'Client certificates are checked over TLS only, which needs "host-ssl-cert"',
     );
-  else if (authorities !== undefined)
+  else if (authorities !== undefined && !vhost["client-cert-required"])
     say(
       "host-ssl-ca",
       "notice",
-      'Completes the chain of the certificate; clients are asked for none until "client-cert-required" is available',
+      'Completes the chain of the certificate; clients are asked for none without "client-cert-required"',
     );
+  if (vhost["client-cert-required"]) checkClientRules(vhost, say);
   if (isTlsOff && (cert !== undefined || key !== undefined)) {
     const message =
       'TLS is off: without "init-ssl": "1" in "global" this vhost would be served in clear';
     say(cert === undefined ? "host-ssl-key" : "host-ssl-cert", "error", message);
   }
+  if (vhost["allow-http-on-https"] && vhost["redirect-http"])
+    say("redirect-http", "notice", "Has no effect: allow-http-on-https serves plain HTTP as well");
+  const fault = vhost.sts && preloadFault(vhost.sts);
+  if (fault) say("sts", "warning", fault);
   if (isSecure(vhost)) return;
   if (vhost.sts)
     say(
@@ -89,8 +97,30 @@ function checkFiles(vhost: VhostKeys, isTlsOff: boolean, say: Say): void {
       "Browsers heed Strict-Transport-Security over TLS only, and this vhost has no certificate",
     );
   for (const name of NEEDS_TLS)
-    if (vhost[name] !== undefined)
+    if (vhost[name] !== undefined && vhost[name] !== false)
       say(name, "notice", "Has no effect: this vhost has no certificate");
+}
+
+/** Without an authority of its own every certificate that any public authority gave to anybody would do. */
+function checkClientRules(vhost: VhostKeys, say: Say): void {
+  if (vhost["host-ssl-cert"] === undefined)
+    say(
+      "client-cert-required",
+      "error",
+      'Client certificates are checked over TLS only, which needs "host-ssl-cert"',
+    );
+  else if (vhost["host-ssl-ca"] === undefined)
+    say(
+      "client-cert-required",
+      "error",
+      'Needs "host-ssl-ca", the authorities whose certificates clients may have',
+    );
+  if (vhost["allow-http-on-https"])
+    say(
+      "allow-http-on-https",
+      "error",
+      'Contradicts "client-cert-required": in clear no client can prove who it is',
+    );
 }
 
 function checkFlags(vhost: VhostKeys, say: Say): void {

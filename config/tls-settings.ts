@@ -18,7 +18,7 @@ export type TlsSettings = {
 };
 
 /** Protocols that ALPN can settle on here. */
-export const SERVED_PROTOCOLS: readonly string[] = ["http/1.1"];
+export const SERVED_PROTOCOLS: readonly string[] = ["h2", "http/1.1"];
 
 /** Mozilla's intermediate list without its DHE ciphers: they need parameters of their own, and clients without ECDHE are gone. */
 const INTERMEDIATE_CIPHERS = [
@@ -60,6 +60,13 @@ export function tlsSettings(
     secureOptions: Number(flags.set & ~VERSION_FLAGS),
     ALPNProtocols: served.length > 0 ? served : SERVED_PROTOCOLS,
   };
+}
+
+/** Names the rules that a vhost has for certificates of clients, "" where it asks for none: a connection that was made under other rules is not for it. */
+export function clientRules(
+  vhost: Pick<VhostKeys, "client-cert-required" | "host-ssl-ca">,
+): string {
+  return vhost["client-cert-required"] ? (vhost["host-ssl-ca"] ?? "") : "";
 }
 
 /** The flags that are set in the end, and those that cannot be cleared because nobody here set them. */

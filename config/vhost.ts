@@ -1,10 +1,12 @@
 // The keys of one virtual host.
 
+import { addressKeys } from "./access.ts";
 import { vhostLimits } from "./limits.ts";
 import type { MountConfig } from "./mount.ts";
 import { networks } from "./networks.ts";
 import { headerPairs } from "./pairs.ts";
 import type { ProtocolConfig } from "./protocol.ts";
+import { sts } from "./sts.ts";
 import {
   array,
   check,
@@ -58,8 +60,10 @@ export const vhostShape = object({
     }),
   noipv6: flag().meta({ description: "Listen on IPv4 only." }),
   ipv6only: setting().exactOptional().meta({ description: "Listen on IPv6 only." }),
-  sts: flag().meta({
-    description: "Send Strict-Transport-Security, so that browsers come back over TLS only.",
+  sts: sts().meta({
+    description:
+      'Send Strict-Transport-Security over TLS, so that browsers come back over TLS only: "1" for half a year and all subdomains, or an object with max-age (seconds) and the flags includeSubDomains and preload. It replaces what mounts and headers say; in clear the field is never sent.',
+    examples: [{ "max-age": 31_536_000, includeSubDomains: true }],
   }),
   "host-ssl-key": path()
     .exactOptional()
@@ -70,7 +74,23 @@ export const vhostShape = object({
   }),
   "host-ssl-ca": path().exactOptional().meta({
     description:
-      "Certificates of authorities, PEM: they complete the chain of host-ssl-cert where it lacks some.",
+      "Certificates of authorities, PEM: with client-cert-required those that clients' certificates must come from, each chain up to its root; else they complete the chain of host-ssl-cert where it lacks some.",
+  }),
+  "ocsp-staple": path().exactOptional().meta({
+    description:
+      "File with an OCSP response for the certificate, DER, that TLS shows with it; looked at like the certificate.",
+  }),
+  "client-cert-required": flag().meta({
+    description:
+      "Admit only clients with a certificate of an authority in host-ssl-ca. CGI programs see it as SSL_CLIENT_*. A request that comes over a connection made under other rules is answered 421.",
+  }),
+  "redirect-http": flag().meta({
+    description:
+      "Answer plain HTTP on the TLS port with a redirect (301) to the same address under https; without this and allow-http-on-https it gets 400.",
+  }),
+  "allow-http-on-https": flag().meta({
+    description:
+      "Serve plain HTTP on the TLS port as well, but for vhosts with client-cert-required.",
   }),
   ciphers: names().exactOptional().meta({
     description:
@@ -92,7 +112,7 @@ export const vhostShape = object({
   }),
   alpn: names().exactOptional().meta({
     description:
-      'Application protocols that TLS offers, separated by commas, such as "h2,http/1.1"; http/1.1 is the one there is.',
+      'Application protocols that TLS offers, separated by commas; by default "h2,http/1.1", which is all there is.',
   }),
   "access-log": path()
     .exactOptional()
@@ -111,6 +131,14 @@ export const vhostShape = object({
   "trusted-proxies": networks().exactOptional().meta({
     description: "As global trusted-proxies, for this vhost.",
   }),
+  ...addressKeys,
+  "proxy-protocol": networks()
+    .exactOptional()
+    .meta({
+      description:
+        'Addresses and networks of proxies that begin each connection with a PROXY protocol header, version 1 or 2, before TLS or HTTP; the client it names takes the place of the proxy. Anyone else is refused, and so is a connection without the header. "unix:" stands for whoever comes over a Unix socket. Holds for the whole address, so all its vhosts have to agree.',
+      examples: ["192.0.2.10"],
+    }),
   ...vhostLimits,
   keepalive_timeout: secondsOr(5).meta({
     description:
@@ -144,7 +172,13 @@ function sslFlags() {
   return integer({ min: 0 });
 }
 
-export const vhostPaths = ["host-ssl-key", "host-ssl-cert", "host-ssl-ca", "access-log"] as const;
+export const vhostPaths = [
+  "host-ssl-key",
+  "host-ssl-cert",
+  "host-ssl-ca",
+  "ocsp-staple",
+  "access-log",
+] as const;
 
 export type VhostKeys = Readonly<Infer<typeof vhostShape>>;
 

@@ -11,6 +11,7 @@ import {
   trusted,
   type Infer,
 } from "../config/shape.ts";
+import type { PasswordFile } from "../config/password-file.ts";
 import type { ServerConfig } from "../config/server.ts";
 import { sample, type Board } from "./stats.ts";
 
@@ -27,12 +28,13 @@ export type WorkerListener = {
   readonly overrides: readonly { readonly address: string; readonly vhosts: readonly number[] }[];
 };
 
-/** Certificate, key and client CA of one vhost as PEM bytes; only the supervisor reads key files. */
+/** Certificate, key and authorities of one vhost as PEM bytes, an OCSP response as DER; only the supervisor reads the files. */
 export type VhostSecrets = {
   readonly vhost: number;
   readonly cert: Uint8Array;
   readonly key: Uint8Array;
   readonly ca: Uint8Array | undefined;
+  readonly ocsp: Uint8Array | undefined;
 };
 
 /** Identity of the user the worker becomes. */
@@ -46,7 +48,10 @@ export type Configuration = {
   readonly config: ServerConfig;
   readonly listeners: readonly WorkerListener[];
   readonly secrets: readonly VhostSecrets[];
-  readonly ticketKeys: Uint8Array;
+  /** Every file that "basic-auth" names, once; only the supervisor reads them. */
+  readonly passwordFiles: readonly PasswordFile[];
+  /** What every worker makes the keys of TLS session tickets from. */
+  readonly ticketSecret: Uint8Array;
   /** Inherited file for ipc/activity.ts; undefined where there is nothing to note. */
   readonly activityFd: number | undefined;
   readonly user: WorkerUser | undefined;
@@ -86,6 +91,10 @@ export const toWorker = {
   /** WebSockets of a draining worker end now (1012). */
   shed: object({}),
   reopen: object({}),
+  /** New certificates of some vhosts, for connections from now on. */
+  certificates: trusted<{ readonly secrets: readonly VhostSecrets[] }>(),
+  /** A new secret for session tickets; every worker gets it at once. */
+  tickets: object({ secret: bytes() }),
   board: trusted<Board>(),
   deliver: object({ topic: string(), from: integer(), data: bytes() }),
   departed: object({ worker: integer() }),

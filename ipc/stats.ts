@@ -30,6 +30,12 @@ export const workerCounters = object({
   cgiStarted: number(),
   cgiFailed: number(),
   cgiTimedOut: number(),
+  /** Not taken: too many, too many of one address, no PROXY header. */
+  connectionsRefused: number(),
+  /** Idle ones closed to make room for others. */
+  connectionsShed: number(),
+  /** Cut because they sent or took too little in their time. */
+  clientsTooSlow: number(),
   logLinesDropped: number(),
   busPublished: number(),
   busDelivered: number(),
@@ -37,21 +43,9 @@ export const workerCounters = object({
   /** WebSocket messages that a slow peer did not get, and peers closed for being slow. */
   wsDropped: number(),
   wsTooSlow: number(),
+  /** HTTP/2 connections ended for what their client did. */
+  http2Faults: number(),
 });
-
-/** What one mount of programs has counted. `peakBytes` is the most that one of them had, and grows instead of adding up. */
-export const cgiCounters = object({
-  started: number(),
-  failed: number(),
-  timedOut: number(),
-  /** Requests that got no place. */
-  refused: number(),
-  cpuMs: number(),
-  peakBytes: number(),
-});
-
-/** How one mount of programs stands now. */
-export const cgiGauges = object({ alive: number(), queued: number() });
 
 /** How one worker stands now. Bytes, milliseconds. */
 export const workerGauges = object({
@@ -71,16 +65,11 @@ export const sample = object({
   counters: workerCounters,
   /** Requests by LATENCY_BOUNDS_US, one bucket more than bounds. */
   latency: array(number()),
-  /** By mountKey(). */
-  cgi: record(cgiCounters),
-  cgiGauges: record(cgiGauges),
   gauges: workerGauges,
 });
 
 export type VhostCounters = Infer<typeof vhostCounters>;
 export type WorkerCounters = Infer<typeof workerCounters>;
-export type CgiCounters = Infer<typeof cgiCounters>;
-export type CgiGauges = Infer<typeof cgiGauges>;
 export type WorkerGauges = Infer<typeof workerGauges>;
 export type Sample = Infer<typeof sample>;
 
@@ -89,13 +78,7 @@ export type Totals = {
   vhosts: Record<string, VhostCounters>;
   counters: WorkerCounters;
   latency: number[];
-  cgi: Record<string, CgiCounters>;
 };
-
-/** Under which a mount is counted. */
-export function mountKey(vhost: string, mountpoint: string): string {
-  return `${vhost} ${mountpoint}`;
-}
 
 export type WorkerState = "starting" | "ready" | "serving" | "draining" | "stopping" | "gone";
 
@@ -111,12 +94,23 @@ export type BoardWorker = {
   readonly gauges: WorkerGauges;
 };
 
+export type BoardCertificate = {
+  /** Milliseconds since the epoch. */
+  readonly expiresAt: number;
+  /** Whole days, negative once it has expired. */
+  readonly daysLeft: number;
+  /** Why what the files hold now is not used. */
+  readonly problem: string | undefined;
+};
+
 export type BoardVhost = {
   readonly key: string;
   readonly name: string;
   readonly port: number;
   readonly secure: boolean;
   readonly sts: boolean;
+  /** Absent without TLS. */
+  readonly certificate?: BoardCertificate;
   readonly mounts: readonly {
     readonly mountpoint: string;
     readonly origin: string;
@@ -125,8 +119,6 @@ export type BoardVhost = {
     readonly cacheReuse: boolean;
     readonly cacheRevalidate: boolean;
     readonly cacheIntermediaries: boolean;
-    /** Of a mount whose programs have been asked for. */
-    readonly cgi?: CgiCounters & CgiGauges;
   }[];
   readonly protocols: readonly string[];
   readonly counters: VhostCounters;
@@ -190,23 +182,22 @@ export function emptyWorkerCounters(): WorkerCounters {
     cgiStarted: 0,
     cgiFailed: 0,
     cgiTimedOut: 0,
+    connectionsRefused: 0,
+    connectionsShed: 0,
+    clientsTooSlow: 0,
     logLinesDropped: 0,
     busPublished: 0,
     busDelivered: 0,
     busDropped: 0,
+    http2Faults: 0,
     wsDropped: 0,
     wsTooSlow: 0,
   };
 }
 
-export function emptyCgiCounters(): CgiCounters {
-  return { started: 0, failed: 0, timedOut: 0, refused: 0, cpuMs: 0, peakBytes: 0 };
-}
-
 export function emptyTotals(): Totals {
   return {
     vhosts: {},
-    cgi: {},
     counters: emptyWorkerCounters(),
     latency: Array.from({ length: LATENCY_BOUNDS_US.length + 1 }, () => 0),
   };
@@ -221,17 +212,11 @@ export function addCounters<C extends Record<string, number>>(into: C, from: C):
 /** Adds one sample into running totals. */
 export function addSample(
   totals: Totals,
-  from: Pick<Sample, "vhosts" | "counters" | "latency" | "cgi">,
+  from: Pick<Sample, "vhosts" | "counters" | "latency">,
 ): void {
   for (const [key, counters] of Object.entries(from.vhosts))
     addCounters((totals.vhosts[key] ??= emptyVhostCounters()), counters);
   addCounters(totals.counters, from.counters);
-  for (const [key, counters] of Object.entries(from.cgi)) {
-    const into = (totals.cgi[key] ??= emptyCgiCounters());
-    const peakBytes = Math.max(into.peakBytes, counters.peakBytes);
-    addCounters(into, counters);
-    into.peakBytes = peakBytes;
-  }
   for (const [bucket, count] of from.latency.entries())
     totals.latency[bucket] = (totals.latency[bucket] ?? 0) + count;
 }

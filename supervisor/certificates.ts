@@ -19,13 +19,20 @@ export type PairFinding = {
   readonly severity: Severity;
   /** Continues `The certificate "/etc/tls/a.crt" …`. */
   readonly says: string;
+  /** The pair is good, but not now. */
+  readonly isUntimely: boolean;
 };
 
 /** Everything wrong with a certificate and its key on a vhost called `name`, at the time `now`. */
 export function inspectPair(texts: PairTexts, name: string, now: Date): PairFinding[] {
   const findings: PairFinding[] = [];
-  const say = (key: keyof PairTexts, severity: Severity, says: string): void => {
-    findings.push({ key, severity, says });
+  const say = (
+    key: keyof PairTexts,
+    severity: Severity,
+    says: string,
+    isUntimely = false,
+  ): void => {
+    findings.push({ key, severity, says, isUntimely });
   };
   const read = (key: "host-ssl-cert" | "host-ssl-ca", text: string): X509Certificate[] => {
     const chain = parseCertificates(text);
@@ -43,9 +50,9 @@ export function inspectPair(texts: PairTexts, name: string, now: Date): PairFind
   if (typeof key !== "string" && !own.checkPrivateKey(key))
     say("host-ssl-key", "error", mismatch(chain, key));
   if (now < own.validFromDate)
-    say("host-ssl-cert", "warning", `is not valid before ${timeOf(own.validFromDate)}`);
+    say("host-ssl-cert", "warning", `is not valid before ${timeOf(own.validFromDate)}`, true);
   if (now > own.validToDate)
-    say("host-ssl-cert", "warning", `expired on ${timeOf(own.validToDate)}`);
+    say("host-ssl-cert", "warning", `expired on ${timeOf(own.validToDate)}`, true);
   if (!covers(own, name))
     say("host-ssl-cert", "warning", `is not for ${shown(name)}: it names ${namesOf(own)}`);
   return findings;

@@ -11,7 +11,9 @@ import { resolveAddresses } from "./addresses.ts";
 import { Generation, GenerationError, type GenerationSpec } from "./generation.ts";
 import { findUser } from "./launch.ts";
 import type { ListenerSet } from "./listeners.ts";
-import { createTicketKeys, readSecrets } from "./secrets.ts";
+import { readPasswordFiles } from "./password-files.ts";
+import { readSecrets } from "./secrets.ts";
+import { createTicketSecret } from "./tickets.ts";
 import { checkSocketOwners } from "./users.ts";
 
 /** A plugin that does not let its worker end gets this long. */
@@ -38,7 +40,9 @@ export async function checkLaunch(
   const user = await attempt(() => ({ is: findUser(loaded, (text) => note("warning", text)) }));
   await attempt(() => checkSocketOwners(loaded));
   const read = await attempt(() => readSecrets(loaded));
-  problems.push(...(read?.remarks ?? []), ...findLogFaults(loaded));
+  const passwords = await attempt(() => readPasswordFiles(loaded));
+  const remarks = [...(read?.remarks ?? []), ...(passwords?.remarks ?? [])];
+  problems.push(...remarks, ...findLogFaults(loaded));
   const { plans, missing, lacksIpv6 } = resolveAddresses(wantedListeners(loaded.config));
   for (const name of missing)
     note("warning", `Interface "${name}" is not there yet: its vhosts would wait until it is`);
@@ -58,7 +62,8 @@ export async function checkLaunch(
       config: loaded.config,
       listeners: { listeners, missing, lacksIpv6 } satisfies ListenerSet,
       secrets: read?.secrets ?? [],
-      ticketKeys: createTicketKeys(),
+      passwordFiles: passwords?.files ?? [],
+      tickets: createTicketSecret(),
       user: user.is,
       workers: 1,
       version,

@@ -2,12 +2,14 @@
 // that dies is replaced in its slot.
 
 import type { Logger } from "../log/logger.ts";
+import type { PasswordFile } from "../config/password-file.ts";
 import type { ServerConfig } from "../config/server.ts";
 import type { ProvisionProblem } from "../config/problems.ts";
 import { encodeConfig, type VhostSecrets, type WorkerUser } from "../ipc/messages.ts";
 import type { SharedFile } from "../posix/shared-file.ts";
 import type { ListenerSet } from "./listeners.ts";
 import { nextRestart } from "./restart-policy.ts";
+import type { TicketSecret } from "./tickets.ts";
 import { WorkerProcess, type WorkerEvents, type WorkerExit } from "./worker-process.ts";
 
 export type GenerationState = "starting" | "ready" | "serving" | "draining" | "stopping" | "gone";
@@ -36,7 +38,8 @@ export type GenerationSpec = {
   readonly config: ServerConfig;
   readonly listeners: ListenerSet;
   readonly secrets: readonly VhostSecrets[];
-  readonly ticketKeys: Uint8Array;
+  readonly passwordFiles: readonly PasswordFile[];
+  readonly tickets: Pick<TicketSecret, "current">;
   readonly user: WorkerUser | undefined;
   readonly workers: number;
   readonly version: string;
@@ -71,6 +74,8 @@ export class Generation {
   readonly #slots: Slot[];
   /** Everyone alive, also a worker that leaves while its replacement already runs. */
   readonly #workers = new Set<WorkerProcess>();
+  /** As they are served now; what the generation began with may have been renewed. */
+  #secrets: readonly VhostSecrets[];
   #state: GenerationState = "starting";
   #encoded: Uint8Array | undefined;
   readonly #gone = Promise.withResolvers<void>();
@@ -79,6 +84,7 @@ export class Generation {
   constructor(spec: GenerationSpec, host: GenerationHost) {
     this.spec = spec;
     this.#host = host;
+    this.#secrets = spec.secrets;
     this.#slots = Array.from({ length: spec.workers }, (_, index) => ({
       index,
       current: undefined,
@@ -149,16 +155,30 @@ export class Generation {
     this.#checkGone();
   }
 
+  /** Other certificates for some vhosts, in all workers and in those that will replace them. */
+  renewCertificates(renewed: readonly VhostSecrets[]): void {
+    const byVhost = new Map(renewed.map((secret) => [secret.vhost, secret]));
+    this.#secrets = this.#secrets.map((secret) => byVhost.get(secret.vhost) ?? secret);
+    for (const worker of this.#workers) worker.renewCertificates(renewed);
+  }
+
+  get secrets(): readonly VhostSecrets[] {
+    return this.#secrets;
+  }
+
   kill(reason: string): void {
     for (const worker of this.#workers) worker.kill(reason);
   }
 
   #spawn(slot: Slot): void {
     slot.timer = undefined;
-    const { number: generation, workers: _count, config: _config, listeners, ...rest } = this.spec;
+    const { number: generation, config: _config, listeners, tickets, ...spec } = this.spec;
+    const { workers: _count, ...rest } = spec;
     const worker = new WorkerProcess(
       {
         ...rest,
+        secrets: this.#secrets,
+        ticketSecret: tickets.current,
         worker: this.#host.nextWorkerId(),
         activity: this.#host.makeActivity(),
         slot: slot.index,

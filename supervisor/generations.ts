@@ -5,6 +5,7 @@ import type { Logger } from "../log/logger.ts";
 import { Generation, GenerationError, type GenerationHost } from "./generation.ts";
 import { launchGeneration } from "./launch.ts";
 import type { Listeners } from "./listeners.ts";
+import type { TicketSecret } from "./tickets.ts";
 import type { WorkerProcess } from "./worker-process.ts";
 
 /** Generations alive at once; before one more the oldest has to go. */
@@ -16,7 +17,7 @@ const DRAIN_SPREAD_MS = 10_000;
 
 export type GenerationsOptions = {
   readonly version: string;
-  readonly ticketKeys: Uint8Array;
+  readonly tickets: TicketSecret;
   readonly listeners: Listeners;
   readonly log: Logger;
   readonly events: GenerationHost["events"];
@@ -46,13 +47,13 @@ export class Generations {
 
   /** Brings up one more generation. Throws what launchGeneration throws, and GenerationError once stop() was called. */
   launch(loaded: LoadedConfig, workers: number): Promise<Generation> {
-    const { version, ticketKeys, listeners, log } = this.#options;
+    const { version, tickets, listeners, log } = this.#options;
     this.#launched += 1;
     return launchGeneration(loaded, {
       number: this.#launched,
       workers,
       version,
-      ticketKeys,
+      tickets,
       listeners,
       log,
       host: this.#host(),
@@ -61,6 +62,11 @@ export class Generations {
         this.#alive.add(generation);
       },
     });
+  }
+
+  /** Gives the current ticket secret to every worker, also of generations that drain: they took connections whose handshake is not done. */
+  renewTickets(): void {
+    for (const worker of this.workers()) worker.renewTickets(this.#options.tickets.current);
   }
 
   /** With too many alive the oldest but `current` loses its WebSockets, and its requests are waited for. True if it had to wait. */

@@ -46,8 +46,6 @@ export function formatOrigin(origin: Origin): string {
       return `file://${origin.directory}`;
     case "cgi":
       return `cgi://${origin.program}`;
-    case "git":
-      return `git://${origin.directory}`;
     case "redirect":
       return `>${origin.location}`;
     case "callback":

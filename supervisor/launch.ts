@@ -9,14 +9,16 @@ import { releaseMemory } from "../posix/memory.ts";
 import { Generation, GenerationError, type GenerationHost } from "./generation.ts";
 import { BindError, type Listeners, type ListenerSet } from "./listeners.ts";
 import { createLogFiles } from "./log-files.ts";
+import { readPasswordFiles } from "./password-files.ts";
 import { readSecrets } from "./secrets.ts";
+import type { TicketSecret } from "./tickets.ts";
 import { checkSocketOwners, lookupWorkerUser, UnknownUserError } from "./users.ts";
 
 export type LaunchOptions = {
   readonly number: number;
   readonly workers: number;
   readonly version: string;
-  readonly ticketKeys: Uint8Array;
+  readonly tickets: TicketSecret;
   readonly listeners: Listeners;
   readonly log: Logger;
   readonly host: GenerationHost;
@@ -33,7 +35,8 @@ export async function launchGeneration(
   const user = findUser(loaded, (message) => options.log.warn(message));
   checkSocketOwners(loaded);
   const { secrets, remarks } = await readSecrets(loaded);
-  for (const remark of remarks) options.log.warn(formatProblem(remark));
+  const passwords = await readPasswordFiles(loaded);
+  for (const remark of [...remarks, ...passwords.remarks]) options.log.warn(formatProblem(remark));
   createLogFiles(loaded, user);
   const listeners = await bindAll(loaded, user, options);
   const generation = new Generation(
@@ -42,7 +45,8 @@ export async function launchGeneration(
       config,
       listeners,
       secrets,
-      ticketKeys: options.ticketKeys,
+      passwordFiles: passwords.files,
+      tickets: options.tickets,
       user,
       workers: options.workers,
       version: options.version,

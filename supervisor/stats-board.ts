@@ -9,12 +9,10 @@ import {
   emptyTotals,
   emptyVhostCounters,
   LATENCY_BOUNDS_US,
-  mountKey,
   type Board,
+  type BoardCertificate,
   type BoardReload,
   type BoardVhost,
-  type CgiCounters,
-  type CgiGauges,
   type Sample,
   type Totals,
   type VhostCounters,
@@ -46,6 +44,7 @@ export type BoardFacts = {
   readonly generations: Iterable<Generation>;
   readonly usage: (pid: number) => ProcessUsage;
   readonly lastReload: BoardReload | undefined;
+  readonly certificate: (vhost: number) => BoardCertificate | undefined;
 };
 
 /** The board of one supervisor. */
@@ -103,22 +102,13 @@ export class StatsBoard {
       workers: [...facts.generations].flatMap((generation) =>
         [...generation.workers].map((worker) => this.#describeWorker(worker, facts.usage)),
       ),
-      vhosts: describeVhosts(facts, totals, (mount) => this.#describePrograms(mount, totals)),
+      vhosts: describeVhosts(facts, totals),
       totals: sumVhosts(totals),
       counters: totals.counters,
       latency: totals.latency,
       latencyBoundsUs: LATENCY_BOUNDS_US,
       lastReload: facts.lastReload,
     };
-  }
-
-  /** What a mount of programs has counted, and how it stands in all workers together. */
-  #describePrograms(mount: string, totals: Totals): { cgi?: CgiCounters & CgiGauges } {
-    const counters = totals.cgi[mount];
-    if (!counters) return {};
-    const gauges: CgiGauges = { alive: 0, queued: 0 };
-    for (const { cgiGauges } of this.#latest.values()) addCounters(gauges, cgiGauges[mount] ?? {});
-    return { cgi: { ...counters, ...gauges } };
   }
 
   #retire(worker: WorkerProcess): void {
@@ -161,11 +151,7 @@ function describeListener(listener: Listener, config: ServerConfig): Board["list
   return { address: listener.bound, secure: listener.secure, vhosts, state: "open" };
 }
 
-function describeVhosts(
-  facts: BoardFacts,
-  totals: Totals,
-  programs: (mount: string) => { cgi?: CgiCounters & CgiGauges },
-): BoardVhost[] {
+function describeVhosts(facts: BoardFacts, totals: Totals): BoardVhost[] {
   return facts.config.vhosts.map((vhost, index): BoardVhost => {
     const key = vhostKey(vhost);
     const listener = facts.listeners.find((candidate) =>
@@ -173,12 +159,14 @@ function describeVhosts(
         list.includes(index),
       ),
     );
+    const certificate = facts.certificate(index);
     return {
       key,
       name: vhost.name,
       port: listener?.port ?? vhost.port ?? 0,
       secure: vhost["host-ssl-cert"] !== undefined,
-      sts: vhost.sts,
+      sts: vhost.sts !== false,
+      ...(certificate && { certificate }),
       mounts: vhost.mounts.map((mount) => ({
         mountpoint: mount.mountpoint,
         origin: formatOrigin(mount.origin),
@@ -187,7 +175,6 @@ function describeVhosts(
         cacheReuse: mount["cache-reuse"],
         cacheRevalidate: mount["cache-revalidate"],
         cacheIntermediaries: mount["cache-intermediaries"],
-        ...programs(mountKey(key, mount.mountpoint)),
       })),
       protocols: vhost["ws-protocols"].map((protocol) => protocol.name),
       counters: totals.vhosts[key] ?? emptyVhostCounters(),

@@ -4,7 +4,7 @@
 import { availableParallelism } from "node:os";
 import { MAX_WORKERS } from "../config/max-workers.ts";
 import { protocolScope } from "../config/listeners.ts";
-import { loadConfig, type LoadedConfig } from "../config/load.ts";
+import type { LoadedConfig } from "../config/load.ts";
 import { formatProblem } from "../config/problems.ts";
 import { ACTIVITY_BYTES } from "../ipc/activity.ts";
 import type { Board, BoardReload } from "../ipc/stats.ts";
@@ -12,6 +12,7 @@ import type { Logger } from "../log/logger.ts";
 import { createSharedFiles, type SharedFile } from "../posix/shared-file.ts";
 import { hasInterface } from "./addresses.ts";
 import { createBusBroker } from "./bus-broker.ts";
+import { createCertificateWatch, type CertificateWatch } from "./certificate-watch.ts";
 import type { Generation, GenerationHost } from "./generation.ts";
 import { Generations } from "./generations.ts";
 import { describeConfig, describeListeners } from "./greeting.ts";
@@ -19,9 +20,9 @@ import { explainFailure } from "./launch.ts";
 import { Listeners } from "./listeners.ts";
 import { createLogFiles } from "./log-files.ts";
 import { createOrphans, type Orphans } from "./orphans.ts";
-import { createTicketKeys } from "./secrets.ts";
 import { createSharedStore } from "./shared-store.ts";
 import { StatsBoard } from "./stats-board.ts";
+import { createTicketSecret } from "./tickets.ts";
 import { createUsageMeter } from "./usage.ts";
 import { createWatchdog } from "./watchdog.ts";
 import type { WorkerProcess } from "./worker-process.ts";
@@ -34,11 +35,14 @@ const TICK_MS = 1_000;
 const INTERFACE_RETRY_MS = 30_000;
 
 export type SupervisorOptions = {
-  readonly directory: string;
+  /** Reads the configuration as it is now. Throws ConfigError. */
+  readonly load: () => Promise<LoadedConfig>;
   readonly version: string;
   readonly log: Logger;
   /** Number of workers; wins over "count-threads". */
   readonly workers: number | undefined;
+  /** The process has children of its own: it must not take them for CGI programs that a worker left behind. */
+  readonly sharesProcess?: true;
   /** Told when a reload begins and ends, however it ends, and when the server begins to stop. */
   readonly onPhase?: (phase: "serving" | "reloading" | "stopping") => void;
 };
@@ -70,6 +74,7 @@ export class Supervisor {
     ),
   );
   readonly #watchers = new Set<WorkerProcess>();
+  readonly #tickets = createTicketSecret();
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #ended = Promise.withResolvers<void>();
   #state: State = "starting";
@@ -77,6 +82,9 @@ export class Supervisor {
   #current: Generation | undefined;
   #orphans: Orphans | undefined;
   #makeActivity: (() => SharedFile | undefined) | undefined;
+  #certificates: CertificateWatch | undefined;
+  /** performance.now() of the last look at the files of certificates. */
+  #lookedAt = 0;
   #lastReload: BoardReload | undefined;
   /** What a new reload has to wait for: the start, or the reload before it. */
   #busy: Promise<unknown> = this.#ended.promise;
@@ -88,7 +96,7 @@ export class Supervisor {
     this.#log = options.log;
     this.#generations = new Generations({
       version: options.version,
-      ticketKeys: createTicketKeys(),
+      tickets: this.#tickets,
       listeners: this.#listeners,
       log: options.log,
       events: this.#workerEvents(),
@@ -169,14 +177,16 @@ export class Supervisor {
       listeners: current.spec.listeners.listeners,
       missing: current.spec.listeners.missing,
       generations: this.#generations,
+      certificate: (vhost) => this.#certificates?.describe(vhost),
       usage: (pid) => this.#usage.of(pid),
       lastReload: this.#lastReload,
     });
   }
 
   async #begin(): Promise<void> {
-    this.#orphans = await createOrphans();
-    if (!this.#orphans)
+    const { sharesProcess = false } = this.#options;
+    this.#orphans = sharesProcess ? undefined : await createOrphans();
+    if (!this.#orphans && !sharesProcess)
       this.#log.info("No subreaper here: CGI children of a worker that dies are left to init");
     this.#makeActivity = await createSharedFiles(ACTIVITY_BYTES);
     const watchdog = createWatchdog({
@@ -200,10 +210,9 @@ export class Supervisor {
       return { ok: false, message: "The server is not running" };
     this.#options.onPhase?.("reloading");
     try {
-      let loaded = await loadConfig(this.#options.directory);
+      let loaded = await this.#options.load();
       // The wait may be long; what is served afterwards is what stands in the files then.
-      if (await this.#generations.makeRoom(previous))
-        loaded = await loadConfig(this.#options.directory);
+      if (await this.#generations.makeRoom(previous)) loaded = await this.#options.load();
       for (const key of LASTING_KEYS)
         if (loaded.config.global[key] !== this.#loaded.config.global[key])
           this.#log.warn(`"${key}" was changed: that takes effect when the server is started anew`);
@@ -249,6 +258,13 @@ export class Supervisor {
         ),
       ),
     );
+    this.#certificates?.stop();
+    this.#certificates = createCertificateWatch({
+      config: loaded.config,
+      secrets: generation.secrets,
+      log: this.#log,
+      renew: (secrets) => generation.renewCertificates(secrets),
+    });
     for (const line of describeListeners(generation.spec.listeners, loaded.config))
       this.#log.info(line);
     for (const line of describeConfig(loaded.config)) this.#log.info(line);
@@ -318,6 +334,7 @@ export class Supervisor {
   #finish(): void {
     this.#state = "ended";
     for (const timer of this.#timers) clearInterval(timer);
+    this.#certificates?.stop();
     this.#usage.stop();
     this.#listeners.closeAll();
     this.#ended.resolve();
@@ -325,10 +342,21 @@ export class Supervisor {
 
   async #tick(): Promise<void> {
     this.#orphans?.sweep();
+    this.#renewSecrets();
     await this.#usage.refresh([...this.#generations.workers()].map((worker) => worker.pid));
     if (this.#watchers.size === 0 || this.#state !== "running") return;
     const board = this.status();
     for (const worker of this.#watchers) if (!worker.congested) worker.tell("board", board);
+  }
+
+  /** Session tickets and certificates, each after its own time. */
+  #renewSecrets(): void {
+    const { "ticket-key-secs": ticketSecs, "cert-check-secs": checkSecs } =
+      this.#loaded.config.global;
+    if (this.#tickets.renew(ticketSecs * MS_PER_SEC)) this.#generations.renewTickets();
+    if (checkSecs === 0 || performance.now() - this.#lookedAt < checkSecs * MS_PER_SEC) return;
+    this.#lookedAt = performance.now();
+    void this.#certificates?.look();
   }
 
   #watch(worker: WorkerProcess, on: boolean): void {

@@ -11,6 +11,7 @@ import {
   toWorker,
   type SentConfiguration,
   type ToSupervisor,
+  type VhostSecrets,
 } from "../ipc/messages.ts";
 import type { Sample, WorkerState } from "../ipc/stats.ts";
 import type { StoreChange } from "../ipc/store.ts";
@@ -145,6 +146,15 @@ export class WorkerProcess {
 
   shed(): void {
     this.#channel.send("shed", {});
+  }
+
+  // Behind the configuration, which is sent later too.
+  renewCertificates(secrets: readonly VhostSecrets[]): void {
+    setImmediate(() => this.#channel.send("certificates", { secrets }));
+  }
+
+  renewTickets(secret: Uint8Array): void {
+    setImmediate(() => this.#channel.send("tickets", { secret }));
   }
 
   reopen(): void {

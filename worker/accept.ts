@@ -1,16 +1,22 @@
-// A connection arrives on an inherited socket: it is counted, then handed to TLS or straight to HTTP.
+// A connection arrives on an inherited socket: it is counted, its first bytes tell what it is where that is not settled by
+// the port, then it is handed to TLS or straight to HTTP.
 
 import net from "node:net";
 import type { WorkerListener } from "../ipc/messages.ts";
 import type { Logger } from "../log/logger.ts";
+import { createOpeningReader, type Opening } from "./client-hello.ts";
 import type { Counters } from "./counters.ts";
-import type { Connection } from "./http/connection.ts";
+import type { Connection, TlsSession } from "./http/connection.ts";
 import { plainAddress } from "./networks.ts";
+import { originOf } from "./proxy-arrival.ts";
 
 /** Connections the kernel queues while all workers are busy. */
 const BACKLOG = 4096;
 /** Failures of accept(2), such as EMFILE, come by the thousand: one line says so each time. */
 const COMPLAINT_MS = 1_000;
+
+/** More connections would do; libuv keeps a descriptor to take and close those that cannot be had, so none spins here. */
+const EXHAUSTED: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"]);
 
 export type Acceptor = {
   /** Starts to listen; rejects with the error of listen(2), such as EADDRINUSE. */
@@ -25,6 +31,7 @@ export function createAcceptor(
   counters: Counters,
   log: Logger,
   onConnection: (socket: net.Socket) => void,
+  onExhausted: () => void = () => {},
 ): Acceptor {
   const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     counters.openConnections += 1;
@@ -33,7 +40,8 @@ export function createAcceptor(
   });
   let complainedAt = -COMPLAINT_MS;
   // Without a listener the first client too many would end the worker.
-  function complain(error: Error): void {
+  function complain(error: NodeJS.ErrnoException): void {
+    if (EXHAUSTED.has(error.code ?? "")) onExhausted();
     if (performance.now() - complainedAt < COMPLAINT_MS) return;
     complainedAt = performance.now();
     log.error({ err: error }, `Cannot accept on "${listener.address}"`);
@@ -52,19 +60,57 @@ export function createAcceptor(
   };
 }
 
+/** Reads until it is clear who connects, puts the bytes back and tells. A client that goes or stalls before that is cut. */
+export function readOpening(
+  socket: net.Socket,
+  withinMs: number,
+  done: (opening: Opening) => void,
+): void {
+  const reader = createOpeningReader();
+  const chunks: Buffer[] = [];
+  const cut = (): void => void socket.destroy();
+  const timer = setTimeout(cut, withinMs);
+  const stopWaiting = (): void => clearTimeout(timer);
+  const take = (chunk: Buffer): void => {
+    chunks.push(chunk);
+    const opening = reader.push(chunk);
+    if (!opening) return;
+    stopWaiting();
+    socket.pause();
+    socket.off("data", take).off("end", cut).off("error", cut).off("close", stopWaiting);
+    socket.unshift(Buffer.concat(chunks));
+    done(opening);
+  };
+  socket.on("data", take).on("end", cut).on("error", cut).on("close", stopWaiting);
+}
+
 /** Whether the client has reset the connection already. A TCP socket has no peer then, and what it sent would pass for a unix client's. */
 export function hasLeft(socket: net.Socket, listener: WorkerListener): boolean {
   return socket.remoteAddress === undefined && !listener.address.startsWith("unix:");
 }
 
-/** Names both ends; a TLS socket tells those of the connection below it. */
-export function describeConnection(socket: net.Socket, listener: WorkerListener): Connection {
+/**
+ * Names both ends; a TLS socket tells those of the connection below it, and a proxy that is believed the client behind it.
+ * Without `tls` the client speaks in clear.
+ */
+export function describeConnection(
+  socket: net.Socket,
+  listener: WorkerListener,
+  tls?: TlsSession,
+): Connection {
+  const origin = originOf(socket);
   return {
     listener: listener.address,
-    remoteAddress: plainAddress(socket.remoteAddress),
-    remotePort: socket.remotePort ?? 0,
-    localAddress: plainAddress(socket.localAddress),
+    remoteAddress: origin?.remoteAddress ?? plainAddress(socket.remoteAddress),
+    remotePort: origin?.remotePort ?? socket.remotePort ?? 0,
+    localAddress: localAddressOf(socket),
     localPort: socket.localPort ?? listener.port,
-    secure: listener.secure,
+    secure: tls !== undefined,
+    ...(tls && { tls }),
   };
+}
+
+/** The address a client came to, as vhosts are chosen by. */
+export function localAddressOf(socket: net.Socket): string {
+  return plainAddress(socket.localAddress);
 }

@@ -7,7 +7,7 @@ import type { ByteString } from "./http/exchange.ts";
 
 export type AccessEntry = {
   readonly remoteAddress: string;
-  /** Whose password was checked. */
+  /** Whose password was checked; a space in it would shift the fields behind. */
   readonly user: ByteString | undefined;
   /** "GET /x HTTP/1.1" as sent; undefined where none could be read. */
   readonly requestLine: ByteString | undefined;

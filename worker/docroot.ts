@@ -12,6 +12,7 @@ import {
   statSync,
 } from "node:fs";
 import type { BigIntStats } from "node:fs";
+import { stat as statFile } from "node:fs/promises";
 import { promisify } from "node:util";
 import { HttpError, type ByteString } from "./http/exchange.ts";
 
@@ -22,7 +23,14 @@ export type Found =
 export type Docroot = {
   /** Opens what a decoded path ("" or "/…") names; the caller closes the descriptor of a file. Throws HttpError 403, 404, 500 or 503. */
   open(rest: ByteString): Promise<Found>;
+  /** Tells what is there without opening it for reading: a file or a directory. Throws the same. */
+  look(rest: ByteString): Promise<BigIntStats>;
+  /** Lends a path that leads to this very directory, whatever happens to its name meanwhile. Throws the same, or what `use` throws. */
+  visit<T>(rest: ByteString, use: (path: ByteString) => Promise<T>): Promise<T>;
 };
+
+/** Which symlinks are followed: those that end inside of the directory, all of them, or none. */
+export type Symlinks = "inside" | "anywhere" | "none";
 
 /** How an opened descriptor is traced back to its place: through /proc, or where there is none by the resolved name before it is opened. */
 export type Tracing = "descriptor" | "name";
@@ -40,79 +48,123 @@ const openAsync = promisify(open);
 const NATIVE_TRACING = chooseTracing();
 
 /** Prepares a directory for serving. Throws the errno error where it cannot be used. */
-export function createDocroot(directory: string, tracing: Tracing = NATIVE_TRACING): Docroot {
+export function createDocroot(
+  directory: string,
+  symlinks: Symlinks = "inside",
+  tracing: Tracing = NATIVE_TRACING,
+): Docroot {
   const base = Buffer.from(directory, "utf8").toString("latin1").replace(/\/+$/, "");
   let root = resolveRoot(directory);
-  const openFound = tracing === "descriptor" ? openByDescriptor : openByName;
+  const pin = tracing === "descriptor" ? pinByDescriptor : pinByName;
 
-  function isInside(real: ByteString): boolean {
-    if (isBelow(root, real)) return true;
+  function isServed(real: ByteString, rest: ByteString): boolean {
+    if (symlinks === "anywhere" || isRight(real, rest)) return true;
     // The directory itself may be a symlink that a deployment has turned to the next release.
     root = resolveRoot(directory);
-    return isBelow(root, real);
+    return isRight(real, rest);
+  }
+
+  function isRight(real: ByteString, rest: ByteString): boolean {
+    if (symlinks === "inside") return isBelow(root, real);
+    // Without a symlink on the way the real path is the one that was asked for.
+    return (
+      real === (root === "/" ? "" : root) + rest.replace(/\/+$/, "") ||
+      (real === root && /^\/*$/.test(rest))
+    );
+  }
+
+  async function withPin<T>(rest: ByteString, use: (pinned: Pinned) => T | Promise<T>): Promise<T> {
+    try {
+      const pinned = await pin(base + rest);
+      try {
+        if (!isServed(pinned.real, rest)) throw notFound(OUTSIDE);
+        if (!pinned.stat.isDirectory() && !pinned.stat.isFile()) throw notFound(SPECIAL);
+        return await use(pinned);
+      } finally {
+        pinned.close();
+      }
+    } catch (error) {
+      throw toHttpError(error);
+    }
   }
 
   return {
-    async open(rest) {
-      try {
-        return await openFound(base + rest, isInside);
-      } catch (error) {
-        throw toHttpError(error);
-      }
-    },
+    open: (rest) =>
+      withPin(rest, (pinned): Found => {
+        const { stat } = pinned;
+        if (stat.isDirectory()) return { kind: "directory" };
+        return { kind: "file", fd: pinned.open(), stat };
+      }),
+    look: (rest) => withPin(rest, ({ stat }) => stat),
+    visit: (rest, use) => withPin(rest, ({ path }) => use(path)),
   };
 }
 
 /** Gives the docroot of a directory, or why there is none. Each is prepared once: ten thousand mounts may serve one. */
-export type Docroots = (directory: string) => Docroot | string;
+export type Docroots = (directory: string, symlinks?: Symlinks) => Docroot | string;
 
 export function createDocroots(): Docroots {
   const known = new Map<string, Docroot | string>();
-  return (directory) => {
-    const found = known.get(directory) ?? prepare(directory);
-    known.set(directory, found);
+  return (directory, symlinks = "inside") => {
+    const key = `${symlinks} ${directory}`;
+    const found = known.get(key) ?? prepare(directory, symlinks);
+    known.set(key, found);
     return found;
   };
 }
 
-function prepare(directory: string): Docroot | string {
+function prepare(directory: string, symlinks: Symlinks): Docroot | string {
   try {
     if (!statSync(directory).isDirectory()) return `"${directory}" is not a directory`;
-    return createDocroot(directory);
+    return createDocroot(directory, symlinks);
   } catch (error) {
     return `Cannot use the directory "${directory}": ${error instanceof Error ? error.message : String(error)}`;
   }
 }
 
-type IsInside = (real: ByteString) => boolean;
+/** Something found, and held fast so that nobody can put something else in its place. */
+type Pinned = {
+  /** Where it really is, without a slash at the end. */
+  readonly real: ByteString;
+  readonly stat: BigIntStats;
+  /** Leads to it again. */
+  readonly path: ByteString;
+  /** Opens a file for reading. */
+  open(): number;
+  close(): void;
+};
 
-async function openByDescriptor(path: ByteString, isInside: IsInside): Promise<Found> {
+async function pinByDescriptor(path: ByteString): Promise<Pinned> {
   // Only this walk may touch the disk; the calls after it work on an inode that is in memory.
-  const pin = await openAsync(Buffer.from(path, "latin1"), O_PATH);
+  const fd = await openAsync(Buffer.from(path, "latin1"), O_PATH);
   try {
-    const link = `/proc/self/fd/${pin}`;
-    const stat = fstatSync(pin, { bigint: true });
-    if (!isInside(readlinkSync(link, "latin1"))) throw notFound(OUTSIDE);
-    if (stat.isDirectory()) return { kind: "directory" };
-    if (!stat.isFile()) throw notFound(SPECIAL);
-    return { kind: "file", fd: openSync(link, READ_FLAGS), stat };
-  } finally {
-    closeSync(pin);
+    const link = `/proc/self/fd/${fd}`;
+    return {
+      real: readlinkSync(link, "latin1"),
+      stat: fstatSync(fd, { bigint: true }),
+      path: link,
+      open: () => openSync(link, READ_FLAGS),
+      close: () => closeSync(fd),
+    };
+  } catch (error) {
+    closeSync(fd);
+    throw error;
   }
 }
 
-/** For systems without /proc, good enough to develop on: a directory on the way could be swapped between the two calls. */
-async function openByName(path: ByteString, isInside: IsInside): Promise<Found> {
+/** For systems without /proc, good enough to develop on: a directory on the way could be swapped between two calls. */
+async function pinByName(path: ByteString): Promise<Pinned> {
   const real = realpathSync.native(Buffer.from(path, "latin1"), "latin1");
-  if (!isInside(real)) throw notFound(OUTSIDE);
   // realpath forgets the slash that says "a directory".
-  const name = path.endsWith("/") ? `${real}/` : real;
-  const fd = await openAsync(Buffer.from(name, "latin1"), READ_FLAGS | constants.O_NOFOLLOW);
-  const stat = fstatSync(fd, { bigint: true });
-  if (stat.isFile()) return { kind: "file", fd, stat };
-  closeSync(fd);
-  if (stat.isDirectory()) return { kind: "directory" };
-  throw notFound(SPECIAL);
+  const name = Buffer.from(path.endsWith("/") ? `${real}/` : real, "latin1");
+  const stat = await statFile(name, { bigint: true });
+  return {
+    real,
+    stat,
+    path: real,
+    open: () => openSync(name, READ_FLAGS | constants.O_NOFOLLOW),
+    close: () => {},
+  };
 }
 
 function resolveRoot(directory: string): ByteString {

@@ -23,3 +23,12 @@ export function createMediaTypes(extra: Readonly<Record<string, string>>): Media
     return type === "" ? undefined : type;
   };
 }
+
+/** Text in one form or another. Pictures, films, archives and woff2 are compressed by themselves. */
+const COMPRESSIBLE =
+  /^(?:text\/|[^;]*\+(?:json|xml|text)$|application\/(?:json|json5|x-ndjson|jsonl|javascript|ecmascript|xml|xml-dtd|wasm|rtf|yaml|toml|sql|graphql|manifest|x-javascript|x-sh|x-tex|postscript|vnd\.ms-fontobject)$|font\/(?:ttf|otf|collection|sfnt)$|image\/(?:bmp|x-icon|vnd\.microsoft\.icon|x-ms-bmp)$|model\/(?:obj|stl|vrml)$|message\/)/;
+
+/** Whether content of a type gets smaller by a content coding; `type` as in Content-Type. */
+export function isCompressible(type: string | undefined): boolean {
+  return type !== undefined && COMPRESSIBLE.test(type.replace(/[ \t]*;[^]*$/, "").toLowerCase());
+}

@@ -5,6 +5,7 @@ import type { VhostConfig } from "../config/vhost.ts";
 import type { Logger } from "../log/logger.ts";
 import type { Starter } from "../posix/child.ts";
 import type { ByteString, Exchange } from "./http/exchange.ts";
+import type { Compressor } from "./compressor.ts";
 import type { CgiCounters } from "./counters.ts";
 import type { Docroots } from "./docroot.ts";
 import type { ProtocolHost } from "./protocol-host.ts";
@@ -28,8 +29,8 @@ export type MountContext<O extends Origin = Origin> = {
   /** What starts programs, one for the whole worker; opened on first use. */
   readonly starter: () => Promise<Starter>;
   readonly docroots: Docroots;
-  /** Lets this vhost answer as if the same client had asked for `location` by GET. */
-  readonly redirect: (exchange: Exchange, location: ByteString) => void;
+  /** Encodes files for clients that accept it, one for the whole worker. */
+  readonly compressor: Compressor;
   /** The running protocol of this vhost by name, for callback mounts. */
   readonly protocol: (name: string) => ProtocolHost | undefined;
   /** Refuses the configuration: `key` is relative to the mount, such as "origin". */

@@ -34,6 +34,17 @@ export function plainAddress(address: string | undefined): string {
   return mapped?.[1] ?? address;
 }
 
+/** What is counted as one client: an IPv4 address, or the /64 that one IPv6 client has at least to itself. */
+export function addressKey(address: string): string {
+  if (!address.includes(":") || isIP(address) !== 6) return address;
+  const [head = "", tail] = address.split("::");
+  const before = head === "" ? [] : head.split(":");
+  const behind = tail === undefined || tail === "" ? [] : tail.split(":");
+  const zeroes = tail === undefined ? 0 : Math.max(0, 8 - before.length - behind.length);
+  const groups = [...before, ...Array.from({ length: zeroes }, () => "0"), ...behind];
+  return `${groups.slice(0, 4).join(":")}::/64`;
+}
+
 function familyOf(address: string): "ipv4" | "ipv6" {
   return address.includes(":") ? "ipv6" : "ipv4";
 }

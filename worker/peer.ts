@@ -3,6 +3,7 @@
 
 import type { VhostCounters, WorkerCounters } from "../ipc/stats.ts";
 import type { Logger } from "../log/logger.ts";
+import type { ClientCertificate } from "./http/connection.ts";
 import type { ByteString } from "./http/exchange.ts";
 import type { PeerLimits, ProtocolHost } from "./protocol-host.ts";
 import type { Peer, ProtocolInstance } from "./protocol.ts";
@@ -40,6 +41,7 @@ export type PeerOptions = {
   readonly address: string;
   readonly userAgent: string;
   readonly target: ByteString;
+  readonly client: ClientCertificate | undefined;
   readonly frames: FrameSocket;
   readonly meter: ByteMeter;
   /** Totals of the meter that are counted already. */
@@ -70,6 +72,7 @@ export class WebSocketPeer implements Peer {
   readonly address: string;
   readonly userAgent: string;
   readonly target: ByteString;
+  readonly client: ClientCertificate | undefined;
   readonly openedAt = new Date();
   data: unknown = undefined;
 
@@ -100,6 +103,7 @@ export class WebSocketPeer implements Peer {
     this.address = options.address;
     this.userAgent = options.userAgent;
     this.target = options.target;
+    this.client = options.client;
     this.#frames = options.frames;
     this.#meter = options.meter;
     this.#counters = options.counters;

@@ -3,11 +3,11 @@
 import type { Socket } from "node:net";
 import type { Counters } from "./counters.ts";
 import type { Connection } from "./http/connection.ts";
-import { HttpError } from "./http/exchange.ts";
 import { settle } from "./http/ledger.ts";
 import { discardRest } from "./http/linger.ts";
 import { renderRefusal } from "./http/refusal.ts";
 import type { Router } from "./router.ts";
+import { SPEAK_TLS } from "./vhost-faces.ts";
 
 /** For the client to read the answer and close its side. */
 const LINGER_MS = 5_000;
@@ -24,9 +24,8 @@ export function refusePlainText(
   connection: Connection,
   { router, counters, serverString }: PlainOnTlsOptions,
 ): void {
-  const vhost = router.vhostFor(connection.listener, connection.localAddress, undefined);
-  const refusal = new HttpError(400, "This port speaks TLS: use https:// instead of http://");
-  const { head, page } = renderRefusal(refusal, vhost.headers, serverString);
+  const vhost = router.vhostFor(connection, undefined);
+  const { head, page } = renderRefusal(SPEAK_TLS, vhost.headers, serverString);
   const timer = setTimeout(() => socket.destroy(), LINGER_MS);
   socket.on("error", () => {});
   socket.once("close", () => {
@@ -39,7 +38,7 @@ export function refusePlainText(
     vhost,
     remoteAddress: connection.remoteAddress,
     requestLine: undefined,
-    status: refusal.status,
+    status: SPEAK_TLS.status,
     bytes: page.length,
     startedAt: performance.now(),
     mark: "rejected",

@@ -2,7 +2,7 @@
 // A bundled plugin's file is named like its protocol, so only those a configuration names are loaded.
 
 import { readdir } from "node:fs/promises";
-import { createRequire } from "node:module";
+import { createRequire, registerHooks } from "node:module";
 import { basename, extname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { ProtocolConfig } from "../config/protocol.ts";
@@ -63,6 +63,7 @@ export async function loadPlugins(sources: PluginSources): Promise<LoadedPlugins
     }
   }
 
+  if (directories.length > 0 || packages.length > 0) answerOwnImports();
   const files = [
     ...new Set([...needed, ...added.flatMap((directory) => directory.files), ...named]),
   ];
@@ -83,6 +84,22 @@ export async function loadPlugins(sources: PluginSources): Promise<LoadedPlugins
     protocols.set(definition.name, definition);
   }
   return { protocols, known: [...owners.keys()].toSorted(), problems };
+}
+
+/** What a plugin from outside imports of this server: the server that loads it, so that it needs none of its own. */
+const OWN_MODULES: Readonly<Record<string, string>> = {
+  "portico/protocol": new URL("./protocol.ts", import.meta.url).href,
+  "portico/shape": new URL("../config/shape.ts", import.meta.url).href,
+};
+
+/** Once is enough; the hook of a second call is never asked. */
+function answerOwnImports(): void {
+  registerHooks({
+    resolve(specifier, context, next) {
+      const url = Object.hasOwn(OWN_MODULES, specifier) ? OWN_MODULES[specifier] : undefined;
+      return url === undefined ? next(specifier, context) : { url, shortCircuit: true };
+    },
+  });
 }
 
 /** Starts the protocols a vhost enables; what cannot start is told to `refuse` by its path in the vhost. */

@@ -2,8 +2,10 @@
 
 import type { Board } from "../ipc/stats.ts";
 import type { Logger } from "../log/logger.ts";
+import type { ClientCertificate } from "./http/connection.ts";
 import type { ByteString, Exchange } from "./http/exchange.ts";
 
+export type { ClientCertificate } from "./http/connection.ts";
 export { HttpError, type Exchange } from "./http/exchange.ts";
 export type { Board, BoardVhost } from "../ipc/stats.ts";
 
@@ -15,6 +17,8 @@ export interface Peer<Data = unknown> {
   readonly userAgent: string;
   /** Request target of the upgrade, path and query as sent. */
   readonly target: ByteString;
+  /** The certificate it proved to own, where the vhost asks for one. */
+  readonly client: ClientCertificate | undefined;
   readonly openedAt: Date;
   /** The protocol's own slot. */
   data: Data;

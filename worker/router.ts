@@ -1,54 +1,22 @@
 // (listener, host) -> vhost, and path -> mount. Built once from provisioned vhosts; a request costs the same with ten mounts
 // as with ten thousand: one look-up per path segment, bounded by the deepest mountpoint.
 
-import type { MountConfig } from "../config/mount.ts";
-import type { HeaderPair, VhostConfig } from "../config/vhost.ts";
-import type { VhostCounters } from "../ipc/stats.ts";
-import type { Guard } from "./access/guard.ts";
-import type { AccessLog } from "./access-log.ts";
-import { createIdentify, type Identify } from "./client-address.ts";
+import { formatSts } from "../config/sts.ts";
+import type { HeaderPair } from "../config/vhost.ts";
+import { createIdentify } from "./client-address.ts";
 import type { ByteString } from "./http/exchange.ts";
-import { configureFields, type ConfiguredFields } from "./http/response-head.ts";
+import { configureFields, type ConfiguredFields, type Layer } from "./http/response-head.ts";
 import { Seats } from "./limits.ts";
-import type { Mount } from "./mount.ts";
-import type { ProtocolHost } from "./protocol-host.ts";
+import type { Arrival, LiveMount, MountMatch, SiteVhost } from "./site-vhost.ts";
+import { createFaces } from "./vhost-faces.ts";
 import { createNameTable, type NameTable } from "./vhost-names.ts";
 
-/** A provisioned mount and the keys it came from. */
-export type LiveMount = {
-  readonly config: MountConfig;
-  readonly mount: Mount;
-  /** Must let a request in before the mount, or anything that was kept of its answers, is asked. Knows the rules of the vhost too. */
-  readonly guard?: Guard | undefined;
-};
+export type { Arrival, LiveMount, MountMatch, SiteVhost };
 
-export type MountMatch = LiveMount & {
-  /** What follows the mountpoint: "" or "/…". */
-  readonly rest: ByteString;
-  /** Configured fields of vhost and mount, combined. */
-  readonly headers: ConfiguredFields;
-};
-
-export type SiteVhost = {
-  readonly config: VhostConfig;
-  /** "name:port", as counters are kept under. */
-  readonly key: string;
-  readonly secure: boolean;
-  readonly counters: VhostCounters;
-  readonly accessLog: AccessLog | undefined;
-  readonly protocols: ReadonlyMap<string, ProtocolHost>;
-  /** Before requests that match no mount. */
-  readonly guard?: Guard | undefined;
-  /** Configured fields for answers that no mount gives. */
-  readonly headers: ConfiguredFields;
-  /** Finds the client of a request and names the request; undefined where the connection tells everything. */
-  readonly identify: Identify | undefined;
-  /** For each connection one, from its first request here until it closes or asks for another vhost. */
-  readonly seats: Seats;
-  match(path: ByteString): MountMatch | undefined;
-};
-
-export type SiteVhostParts = Omit<SiteVhost, "headers" | "match" | "identify" | "seats"> & {
+export type SiteVhostParts = Omit<
+  SiteVhost,
+  "headers" | "identify" | "match" | "refusal" | "seats" | "seenBy"
+> & {
   readonly mounts: readonly LiveMount[];
   /** Used where the vhost names none itself. */
   readonly trustedProxies?: readonly string[];
@@ -66,37 +34,45 @@ export type ListenerVhosts = {
 };
 
 export type Router = {
-  /** `host` as Authority.host: lower case, without a port. Unknown names get the first vhost of the listener. */
-  vhostFor(listener: string, localAddress: string, host: string | undefined): SiteVhost;
+  /** The vhost that answers on this connection, as the connection may use it. `host` as Authority.host: lower case, without a port. Unknown names get the first vhost of the listener. */
+  vhostFor(connection: Arrival, host: string | undefined): SiteVhost;
+  /** The vhost of that name itself, whoever asks. */
+  find(listener: string, localAddress: string, host: string | undefined): SiteVhost;
 };
 
-/** Half a year; what lwsws sends, in RFC 6797 spelling. */
-const STRICT_TRANSPORT: HeaderPair = [
-  "Strict-Transport-Security",
-  "max-age=15768000; includeSubDomains",
-];
+const STRICT_TRANSPORT = "Strict-Transport-Security";
 
 /** Puts a vhost together from its provisioned parts. */
 export function createSiteVhost(parts: SiteVhostParts): SiteVhost {
-  const { mounts, trustedProxies = [], ...vhost } = parts;
-  const { config } = vhost;
-  // Over plain HTTP the field must not be sent (RFC 6797 7.2).
-  const always = config.sts && vhost.secure ? [STRICT_TRANSPORT] : [];
+  const { mounts, trustedProxies = [], ...rest } = parts;
+  const { config } = rest;
   const trusted = config["trusted-proxies"] ?? trustedProxies;
-  return {
-    ...vhost,
-    headers: configureFields(config.headers, always),
-    match: buildMountMatcher(config.headers, mounts, always),
+  const seats = new Seats(config["max-connections"]);
+  const vhost = {
+    ...rest,
+    headers: configureFields(config.headers, strictTransport(parts)),
+    match: buildMountMatcher(config.headers, mounts, strictTransport(parts)),
     identify: createIdentify({ trusted, givesIds: config["request-id"] }),
-    seats: new Seats(config["max-connections"]),
+    seats,
   };
+  const faces = createFaces(vhost, () => ({
+    ...createSiteVhost({ ...parts, secure: false }),
+    seats,
+  }));
+  return Object.assign(vhost, { seenBy: faces });
+}
+
+/** The layer above all others: one field over TLS; none in clear, where it must not be sent (RFC 6797 7.2), whoever says it. */
+function strictTransport({ config, secure }: Pick<SiteVhost, "config" | "secure">): Layer {
+  if (!secure) return { fields: [], withheld: [STRICT_TRANSPORT] };
+  return config.sts ? [[STRICT_TRANSPORT, formatSts(config.sts)]] : [];
 }
 
 /** Builds the look-up from path to mount: the longest mountpoint on a segment boundary; of two equal ones "exact-match", then the first. */
 export function buildMountMatcher(
   vhostHeaders: readonly HeaderPair[],
   mounts: readonly LiveMount[],
-  always: readonly HeaderPair[] = [],
+  always: Layer = [],
 ): SiteVhost["match"] {
   type Entry = LiveMount & { readonly headers: ConfiguredFields };
   const exact = new Map<ByteString, Entry>();
@@ -134,13 +110,16 @@ export function buildMountMatcher(
 /** Builds the look-up from listener and host to vhost. */
 export function createRouter(listeners: readonly ListenerVhosts[]): Router {
   const tables = new Map(listeners.map((entry) => [entry.listener, buildListener(entry)]));
+  function find(listener: string, localAddress: string, host: string | undefined): SiteVhost {
+    const table = tables.get(listener);
+    if (!table) throw new Error(`No vhosts for the listener "${listener}"`);
+    const names = table.byAddress.get(localAddress) ?? table.names;
+    return (host === undefined ? undefined : names.byHost(host)) ?? names.first;
+  }
   return {
-    vhostFor(listener, localAddress, host) {
-      const table = tables.get(listener);
-      if (!table) throw new Error(`No vhosts for the listener "${listener}"`);
-      const names = table.byAddress.get(localAddress) ?? table.names;
-      return (host === undefined ? undefined : names.byHost(host)) ?? names.first;
-    },
+    vhostFor: (connection, host) =>
+      find(connection.listener, connection.localAddress, host).seenBy(connection),
+    find,
   };
 }
 

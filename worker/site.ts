@@ -7,23 +7,26 @@ import { dirname } from "node:path";
 import { vhostKey } from "../config/listeners.ts";
 import type { ProvisionProblem } from "../config/problems.ts";
 import type { VhostConfig } from "../config/vhost.ts";
-import type { Configuration, WorkerListener } from "../ipc/messages.ts";
-import { mountKey, type Board } from "../ipc/stats.ts";
+import type { Configuration, VhostSecrets, WorkerListener } from "../ipc/messages.ts";
+import type { Board } from "../ipc/stats.ts";
 import { createAppendFile, type AppendFile } from "../log/append-file.ts";
 import type { Logger } from "../log/logger.ts";
+import { openFilesLimit } from "../posix/open-files.ts";
 import type { Starter } from "../posix/child.ts";
 import { openStarter } from "../posix/spawn.ts";
 import { createAcceptor, describeConnection, hasLeft, type Acceptor } from "./accept.ts";
+import { createAccess, type Access } from "./access/access.ts";
 import type { Activity } from "./activity.ts";
+import { createAdmission } from "./admission.ts";
 import { createAccessLog } from "./access-log.ts";
 import type { BusClient } from "./bus.ts";
+import { createCompressor, type Compressor } from "./compressor.ts";
 import type { Counters } from "./counters.ts";
 import { createDocroots, type Docroots } from "./docroot.ts";
 import { configuredClocks } from "./http/clocks.ts";
-import { dispatch } from "./http/dispatch.ts";
-import type { ByteString, Exchange } from "./http/exchange.ts";
-import { createHttp1Front, type Http1Front } from "./http/node-http1.ts";
-import { redirectLocally } from "./http/redirected-exchange.ts";
+import type { TlsSession } from "./http/connection.ts";
+import { createFronts } from "./fronts.ts";
+import type { Http1Front } from "./http/node-http1.ts";
 import { requestLimits } from "./limits.ts";
 import { intercepted } from "./mounts/callback.ts";
 import { mountTypes } from "./mounts/table.ts";
@@ -38,8 +41,9 @@ import {
   type SiteVhost,
 } from "./router.ts";
 import type { StoreClient } from "./store.ts";
-import { createTlsFront } from "./tls.ts";
+import { createTlsFront, type TlsFront } from "./tls.ts";
 import { createUpgrader, type Upgrader } from "./upgrade.ts";
+import { takesClear } from "./vhost-faces.ts";
 
 const MS_PER_SEC = 1_000;
 
@@ -58,6 +62,10 @@ export type Site = {
   readonly upgrader: Upgrader;
   readonly acceptors: readonly { readonly listener: WorkerListener; readonly acceptor: Acceptor }[];
   readonly vhosts: readonly VhostConfig[];
+  /** New certificates for connections from now on. */
+  renewCertificates(secrets: readonly VhostSecrets[]): void;
+  /** A new secret to make the keys of session tickets from. */
+  renewTickets(secret: Uint8Array): void;
   /** Opens the log files again; returns what failed. */
   reopenLogs(): string[];
   /** Ends mounts and protocols, cuts what is still connected, writes the logs out. */
@@ -94,6 +102,10 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
 
   let starter: Promise<Starter> | undefined;
   const docroots = createDocroots();
+  const access = createAccess(configuration, log);
+  cleanups.add(() => access.stop());
+  const compressor = createCompressor(log);
+  cleanups.add(() => compressor.close());
   const siteVhosts: SiteVhost[] = [];
   for (const [index, vhost] of config.vhosts.entries()) {
     const refuse = (path: string, message: string): void => {
@@ -102,10 +114,12 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
     siteVhosts.push(
       await provisionVhost(vhost, {
         ...services,
+        access,
         plugins,
         logFiles,
         cleanups,
         docroots,
+        compressor,
         refuse,
         starter: () => (starter ??= openStarter()),
         port: portOf(index, configuration),
@@ -132,7 +146,7 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
     log,
     ...(pingSecs !== undefined && { idleMs: pingSecs * MS_PER_SEC }),
   });
-  const front = createHttp1Front({
+  const front = createFronts({
     router,
     serverString: config.global["server-string"],
     clocks: configuredClocks(config.global),
@@ -141,11 +155,19 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
     log,
     onUpgrade: (upgrade) => upgrader.handle(upgrade),
   });
+  const tlsFronts: TlsFront[] = [];
+  const admission = createAdmission({
+    config,
+    counters,
+    log,
+    openFiles: openFilesLimit(),
+    shedIdle: (count) => front.shedIdle(count),
+  });
   const acceptors = configuration.listeners.map((listener) => {
-    const handOver = connectionHandler(listener, services, front, router, (vhost, key, message) =>
-      problems.push({ vhost, path: key, message }),
-    );
-    return { listener, acceptor: createAcceptor(listener, counters, log, handOver) };
+    const handOver = connectionHandler(listener, services, front, router, tlsFronts);
+    const door = admission.door(listener, handOver);
+    const makeRoom = (): void => admission.makeRoom();
+    return { listener, acceptor: createAcceptor(listener, counters, log, door, makeRoom) };
   });
 
   const stop = async (): Promise<void> => {
@@ -165,6 +187,12 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
     upgrader,
     acceptors,
     vhosts: config.vhosts,
+    renewCertificates(secrets) {
+      for (const tls of tlsFronts) tls.renew(secrets);
+    },
+    renewTickets(secret) {
+      for (const tls of tlsFronts) tls.renewTickets(secret);
+    },
     reopenLogs: () => reopenAll(logFiles),
     stop,
   };
@@ -182,17 +210,19 @@ function placeOfPlugin(
 }
 
 type VhostServices = SiteServices & {
+  readonly access: Access;
   readonly plugins: LoadedPlugins;
   readonly logFiles: Map<string, AppendFile>;
   readonly cleanups: Set<() => void>;
   readonly docroots: Docroots;
+  readonly compressor: Compressor;
   readonly refuse: (path: string, message: string) => void;
   readonly starter: () => Promise<Starter>;
   readonly port: number;
 };
 
 async function provisionVhost(vhost: VhostConfig, services: VhostServices): Promise<SiteVhost> {
-  const { counters, log, refuse, cleanups } = services;
+  const { counters, log, refuse, cleanups, access } = services;
   const key = vhostKey(vhost);
   const secure = vhost["host-ssl-cert"] !== undefined;
   const protocols = startProtocols(
@@ -204,6 +234,7 @@ async function provisionVhost(vhost: VhostConfig, services: VhostServices): Prom
   );
   cleanups.add(() => stopProtocols(protocols, log));
 
+  const guards = access.forVhost(vhost);
   const mounts: LiveMount[] = [];
   for (const config of vhost.mounts) {
     const type = mountTypes.find((candidate) => candidate.scheme === config.origin.scheme);
@@ -217,21 +248,18 @@ async function provisionVhost(vhost: VhostConfig, services: VhostServices): Prom
       origin: config.origin as never,
       log,
       version: services.configuration.version,
-      cgiCounters: counters.cgi(mountKey(key, config.mountpoint)),
-      redirect: (exchange: Exchange, location: ByteString) => {
-        const redirected = redirectLocally(exchange, location);
-        if (redirected) dispatch(redirected, site.match(redirected.path), site.guard);
-      },
+      cgiCounters: counters.worker,
       starter: services.starter,
       docroots: services.docroots,
+      compressor: services.compressor,
       protocol: (name: string) => protocols.get(name),
       refuse: (option: string, message: string) => refuse(`${config.path}.${option}`, message),
     };
     const mount = intercepted(await type.provision(context), context);
-    mounts.push({ config, mount });
+    mounts.push({ config, mount, guard: guards.guardOf(config) });
     if (mount.stop) cleanups.add(() => mount.stop?.());
   }
-  const site = createSiteVhost({
+  return createSiteVhost({
     config: vhost,
     key,
     secure,
@@ -240,8 +268,9 @@ async function provisionVhost(vhost: VhostConfig, services: VhostServices): Prom
     protocols,
     mounts,
     trustedProxies: services.configuration.config.global["trusted-proxies"],
+    guard: guards.guard,
+    gates: guards.gates,
   });
-  return site;
 }
 
 function openAccessLog(vhost: VhostConfig, services: VhostServices): SiteVhost["accessLog"] {
@@ -300,28 +329,41 @@ function connectionHandler(
   services: SiteServices,
   front: Http1Front,
   router: Router,
-  refuse: (vhost: number, key: string, message: string) => void,
+  tlsFronts: TlsFront[],
 ): (socket: net.Socket) => void {
-  const adopt = (socket: net.Socket): void => {
+  const adopt = (socket: net.Socket, session?: TlsSession): void => {
     if (hasLeft(socket, listener)) socket.destroy();
-    else front.adopt(socket, describeConnection(socket, listener));
+    else front.adopt(socket, describeConnection(socket, listener, session));
   };
-  if (!listener.secure) return adopt;
+  if (!listener.secure) return (socket) => adopt(socket);
   const { configuration, counters, log } = services;
-  const plain = { router, counters, serverString: configuration.config.global["server-string"] };
+  const { config } = configuration;
+  const plain = { router, counters, serverString: config.global["server-string"] };
+  const indexes = [listener, ...listener.overrides].flatMap(({ vhosts }) => vhosts);
+  const isClearTaken = indexes.some((index) => {
+    const vhost = config.vhosts[index];
+    return vhost && takesClear(vhost);
+  });
   const tls = createTlsFront({
     listener,
-    config: configuration.config,
+    config,
     secrets: configuration.secrets,
-    ticketKeys: configuration.ticketKeys,
+    ticketSecret: configuration.ticketSecret,
     log,
-    handshakeMs: configuration.config.global["timeout-secs"] * MS_PER_SEC,
+    handshakeMs: config.global["timeout-secs"] * MS_PER_SEC,
     onSecure: adopt,
-    onText: (socket) => refusePlainText(socket, describeConnection(socket, listener), plain),
-    refuse,
+    onText(socket) {
+      // Which vhost is meant takes a whole request to know. Where none takes any, not one is read.
+      if (isClearTaken) {
+        adopt(socket);
+        // It was paused when it was clear what it is.
+        socket.resume();
+      } else refusePlainText(socket, describeConnection(socket, listener), plain);
+    },
   });
+  tlsFronts.push(tls);
   return (socket) => {
     if (hasLeft(socket, listener)) socket.destroy();
-    else tls?.adopt(socket);
+    else tls.adopt(socket);
   };
 }

@@ -3,12 +3,14 @@
 
 import assert from "node:assert/strict";
 import type { IncomingMessage } from "node:http";
-import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocketServer, type ServerOptions, type WebSocket } from "ws";
 import type { HeaderPair, VhostConfig } from "../config/vhost.ts";
 import type { Logger } from "../log/logger.ts";
+import { admit, type Verdict } from "./access/guard.ts";
+import { guardOfUpgrade } from "./access/upgrade-guard.ts";
 import type { Counters } from "./counters.ts";
+import { HttpError } from "./http/exchange.ts";
 import type { UpgradeRequest } from "./http/upgrade-request.ts";
 import { WebSocketPeer, type ByteMeter, type Patience, type QueueBudget } from "./peer.ts";
 import type { ProtocolHost } from "./protocol-host.ts";
@@ -42,10 +44,13 @@ const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 /** What is needed of a request to leave HTTP. */
 export type Upgrade = Pick<
   UpgradeRequest,
-  "request" | "socket" | "head" | "target" | "reject" | "accepted"
+  "request" | "socket" | "head" | "path" | "target" | "user" | "reject" | "accepted"
 > & {
-  readonly connection: Pick<UpgradeRequest["connection"], "remoteAddress">;
-  readonly vhost: Pick<UpgradeRequest["vhost"], "config" | "protocols" | "counters">;
+  readonly connection: Pick<UpgradeRequest["connection"], "remoteAddress" | "tls">;
+  readonly vhost: Pick<
+    UpgradeRequest["vhost"],
+    "config" | "protocols" | "counters" | "match" | "guard" | "gates"
+  >;
 };
 
 export type UpgraderOptions = {
@@ -106,7 +111,7 @@ export function createUpgrader(options: UpgraderOptions): Upgrader {
   );
   sweep.unref();
 
-  function admit(
+  function welcome(
     upgrade: Upgrade,
     endpoint: Endpoint,
     socket: WebSocket,
@@ -119,6 +124,7 @@ export function createUpgrader(options: UpgraderOptions): Upgrader {
       address: upgrade.connection.remoteAddress,
       userAgent: request.headers["user-agent"] ?? "",
       target: upgrade.target,
+      client: upgrade.connection.tls?.client,
       frames: socket,
       meter: meterOf(upgrade.socket),
       counted,
@@ -161,29 +167,52 @@ export function createUpgrader(options: UpgraderOptions): Upgrader {
     return endpoint;
   }
 
+  /** The guard has spoken. */
+  function conclude(upgrade: Upgrade, chosen: ProtocolHost | Refusal, verdict: Verdict): void {
+    if (verdict instanceof HttpError)
+      return upgrade.reject(verdict.status, verdict.message, verdict.headers);
+    upgrade.user = verdict.user;
+    if ("status" in chosen) return upgrade.reject(chosen.status, chosen.message);
+    const { request, socket, head, vhost } = upgrade;
+    // Once more, because a password may have taken its time.
+    if (isClosed || closedVhosts.has(vhost.config)) return refuseLate(upgrade);
+    const meter = meterOf(socket);
+    const counted = {
+      bytesRead: meter.bytesRead - head.length,
+      bytesWritten: meter.bytesWritten,
+    };
+    const endpoint = endpointOf(chosen, vhost.config);
+    endpoint.server.handleUpgrade(request, socket, head, (opened) =>
+      welcome(upgrade, endpoint, opened, counted),
+    );
+  }
+
   return {
     get open() {
       return peers.size;
     },
     handle(upgrade) {
-      const { request, socket, head, vhost } = upgrade;
+      const { request, vhost } = upgrade;
       const flaw = refusalOf(request);
       if (flaw) return upgrade.reject(flaw.status, flaw.message, flaw.headers);
-      if (isClosed || closedVhosts.has(vhost.config))
-        return upgrade.reject(503, "No new WebSockets, the server is ending");
-      const host = chooseProtocol(request, vhost.protocols);
-      const foreign = refusalOfOrigin(request, "status" in host ? undefined : host);
+      if (isClosed || closedVhosts.has(vhost.config)) return refuseLate(upgrade);
+      const chosen = chooseProtocol(request, vhost.protocols);
+      const host = "status" in chosen ? undefined : chosen;
+      const foreign = refusalOfOrigin(request, host);
       if (foreign) return upgrade.reject(foreign.status, foreign.message);
-      if ("status" in host) return upgrade.reject(host.status, host.message);
-      const meter = meterOf(socket);
-      const counted = {
-        bytesRead: meter.bytesRead - head.length,
-        bytesWritten: meter.bytesWritten,
-      };
-      const endpoint = endpointOf(host, vhost.config);
-      endpoint.server.handleUpgrade(request, socket, head, (opened) =>
-        admit(upgrade, endpoint, opened, counted),
-      );
+      const guard = guardOfUpgrade(vhost, upgrade.path, host?.definition.name);
+      const verdict = admit(guard, {
+        remoteAddress: upgrade.connection.remoteAddress,
+        header: (name) => headerOf(request, name),
+      });
+      if (verdict instanceof Promise)
+        verdict
+          .then((decided) => conclude(upgrade, chosen, decided))
+          .catch((error: unknown) => {
+            options.log.error({ err: error }, "A password could not be checked");
+            upgrade.reject(500, "");
+          });
+      else conclude(upgrade, chosen, verdict);
     },
     closeAll(code, reason, spreadMs, vhost) {
       if (vhost) closedVhosts.add(vhost);
@@ -200,6 +229,16 @@ export function createUpgrader(options: UpgraderOptions): Upgrader {
       for (const peer of peers.keys()) peer.cut("The server stops");
     },
   };
+}
+
+function refuseLate(upgrade: Upgrade): void {
+  upgrade.reject(503, "No new WebSockets, the server is ending");
+}
+
+/** As Exchange.header, for what a guard may look at. */
+function headerOf({ headers }: IncomingMessage, name: string): string | undefined {
+  const value = headers[name];
+  return Array.isArray(value) ? value.join(", ") : value;
 }
 
 function createServer(host: ProtocolHost, closeMs: number): WebSocketServer {
@@ -276,10 +315,10 @@ function chooseProtocol(
   return { status: 400, message: "None of the offered WebSocket protocols is served here" };
 }
 
-/** HTTP/1.1 comes over net and tls sockets only, and both count. */
+/** Sockets count their bytes, and so do the tunnels of HTTP/2. */
 function meterOf(socket: Duplex): ByteMeter {
-  assert(socket instanceof Socket);
-  return socket;
+  assert("bytesRead" in socket && "bytesWritten" in socket);
+  return socket as Duplex & ByteMeter;
 }
 
 /** Does `action` to all items, evenly over `spreadMs`; the timer is in `timers` while it runs. */

@@ -12,6 +12,7 @@ import {
 } from "../ipc/messages.ts";
 import type { Board } from "../ipc/stats.ts";
 import { createLogger, type Logger } from "../log/logger.ts";
+import { limitOpenFiles } from "../posix/open-files.ts";
 import { releaseMemory } from "../posix/memory.ts";
 import { openLibc } from "../posix/native.mjs";
 import { createActivity } from "./activity.ts";
@@ -76,6 +77,8 @@ function createWorker(channel: WorkerChannel, counters: Counters, log: Logger): 
   const store = createStoreClient(channel);
   const boardListeners = new Set<(board: Board) => void>();
   const sampler = createSampler(channel, counters);
+  /** What comes while the site is being built waits for it. */
+  let built: Promise<Site | undefined> = Promise.resolve(undefined);
   let site: Site | undefined;
   let drain: Drain | undefined;
   let stopMs = 0;
@@ -95,21 +98,22 @@ function createWorker(channel: WorkerChannel, counters: Counters, log: Logger): 
       const configuration = decodeConfiguration(sent);
       stopMs = configuration.config.global["stop-secs"] * MS_PER_SEC;
       store.become(configuration.worker);
-      void provision(configuration, { channel, counters, log, bus, store, boardListeners }).then(
-        async (built) => {
-          if (!built) return;
-          // Here, because nobody waits for an answer yet.
-          await releaseMemory();
-          site = built;
-          drain = createDrain(site, configuration.config, counters, exit);
-          channel.send("ready", {});
-        },
-      );
+      built = provision(configuration, { channel, counters, log, bus, store, boardListeners });
+      void built.then(async (found) => {
+        if (!found) return;
+        // Here, because nobody waits for an answer yet.
+        await releaseMemory();
+        site = found;
+        drain = createDrain(site, configuration.config, counters, exit);
+        channel.send("ready", {});
+      });
     },
     open: () => void listenAll(site, channel),
     drain: () => (drain ? drain.drain() : exit()),
     stop: ({ withinMs }) => stop(withinMs),
     shed: () => drain?.shed(),
+    certificates: ({ secrets }) => void built.then((found) => found?.renewCertificates(secrets)),
+    tickets: ({ secret }) => void built.then((found) => found?.renewTickets(secret)),
     reopen: () => channel.send("reopened", { failed: site?.reopenLogs() ?? [] }),
     board: (board) => {
       for (const listener of boardListeners) listener(board);
@@ -150,10 +154,16 @@ async function provision(
   try {
     // While we may: the user that we become may not get at the library that starts programs.
     if (startsPrograms(configuration.config)) await openLibc();
+    const files = configuration.config.global["rlimit-nofile"];
+    // Before privileges are dropped: only root can go above the limit it was started with.
+    if (files !== undefined && !(await limitOpenFiles(files)))
+      log.warn(`Cannot set the limit of open files to rlimit-nofile (${files}): it stays as it is`);
     if (configuration.user) dropPrivileges(configuration.user);
     return await provisionSite({
       configuration,
-      activity: await createActivity(configuration.activityFd),
+      activity: await createActivity(
+        plugsIn(configuration.config) ? configuration.activityFd : undefined,
+      ),
       counters,
       log,
       bus,
@@ -184,9 +194,7 @@ async function provision(
 }
 
 function startsPrograms({ vhosts }: ServerConfig): boolean {
-  return vhosts.some(({ mounts }) =>
-    mounts.some(({ origin }) => /^(?:cgi|git)$/.test(origin.scheme)),
-  );
+  return vhosts.some(({ mounts }) => mounts.some(({ origin }) => origin.scheme === "cgi"));
 }
 
 /** Listens on every inherited socket; one that cannot be had is told with its address. */
@@ -215,4 +223,9 @@ async function finish(
   await site?.stop();
   sampler.finish();
   channel.end(() => process.exit());
+}
+
+/** Whether there is any plugin that could hang. */
+function plugsIn({ vhosts }: ServerConfig): boolean {
+  return vhosts.some((vhost) => vhost["ws-protocols"].length > 0);
 }

@@ -140,17 +140,41 @@ const cases: readonly [name: string, files: Files, errors: string[]][] = [
     ['conf:1 ‹"p"› vhosts[0].ws-protocols[1].p: The protocol "p" is enabled twice on this vhost'],
   ],
   [
-    "a password for a protocol that would not be asked for",
-    { conf: vhostText('"ws-protocols": {"p": {"basic-auth": "passwords"}}') },
+    "a protocol whose password file is a directory",
+    { conf: vhostText('"ws-protocols": {"p": {"basic-auth": "passwords"}}'), "passwords/": "" },
     [
-      'conf:1 ‹"basic-auth"› vhosts[0].ws-protocols.p.basic-auth: "basic-auth" asks for a password before the upgrade; not available yet, and without it this would stand open',
+      'conf:1 ‹"passwords"› vhosts[0].ws-protocols.p.basic-auth: The password file "ROOT/passwords" is not a file',
     ],
   ],
   [
-    "client certificates that would not be asked for",
+    "client certificates in clear",
     { conf: vhostText('"client-cert-required": "1"') },
     [
-      'conf:1 ‹"client-cert-required"› vhosts[0].client-cert-required: "client-cert-required" admits only clients with a certificate; not available yet, and without it this would stand open',
+      'conf:1 ‹"1"› vhosts[0].client-cert-required: Client certificates are checked over TLS only, which needs "host-ssl-cert"',
+    ],
+  ],
+  [
+    "client certificates of any authority, and in clear beside",
+    {
+      conf: '{"global": {"init-ssl": "1"}, "vhosts": [{"port": 0, "host-ssl-cert": "c", "host-ssl-key": "c",\n "client-cert-required": "1",\n "allow-http-on-https": "1"}]}',
+      c: "",
+    },
+    [
+      'conf:2 ‹"1"› vhosts[0].client-cert-required: Needs "host-ssl-ca", the authorities whose certificates clients may have',
+      'conf:3 ‹"1"› vhosts[0].allow-http-on-https: Contradicts "client-cert-required": in clear no client can prove who it is',
+    ],
+  ],
+  [
+    "policies of Strict-Transport-Security that are none",
+    {
+      conf: '{"vhosts": [{"port": 1, "sts": "often"}, {"port": 2, "sts":\n {"preload": 1}}, {"port": 3, "sts":\n {"max-age":\n "1e9", "preload":\n "x", "for":\n 1}}]}',
+    },
+    [
+      'conf:1 ‹"often"› vhosts[0].sts: Expected a flag such as "1", or an object with "max-age", got "often"',
+      "conf:2 ‹{› vhosts[1].sts: Expected a whole number of seconds, got nothing",
+      'conf:4 ‹"1e9"› vhosts[2].sts.max-age: Expected a whole number of seconds, got "1e9"',
+      'conf:5 ‹"x"› vhosts[2].sts.preload: Expected a flag such as "1" or "0"',
+      'conf:6 ‹1› vhosts[2].sts.for: Unknown key "for", expected "max-age", "includeSubDomains", "preload"',
     ],
   ],
   [

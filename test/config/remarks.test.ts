@@ -120,20 +120,20 @@ const cases: readonly [name: string, files: Files, remarks: string[]][] = [
     "authorities that ask no client for a certificate",
     { conf: tlsText('"host-ssl-ca": "c"'), c: "" },
     [
-      'notice conf:2 ‹"c"› vhosts[0].host-ssl-ca: Completes the chain of the certificate; clients are asked for none until "client-cert-required" is available',
+      'notice conf:2 ‹"c"› vhosts[0].host-ssl-ca: Completes the chain of the certificate; clients are asked for none without "client-cert-required"',
     ],
   ],
   [
     "protocols for ALPN that are not served",
     {
-      conf: tlsText('"alpn": "h2,http/1.1"', '"default-alpn": "h3,htp/1.1"'),
+      conf: tlsText('"alpn": "h2,h3"', '"default-alpn": "h3,htp/1.1"'),
       c: "",
     },
     [
       'notice conf:1 ‹"h3,htp/1.1"› global.default-alpn: "h3" is not offered: Node has no QUIC, which HTTP/3 runs on',
       'warning conf:1 ‹"h3,htp/1.1"› global.default-alpn: Unknown protocol "htp/1.1"; did you mean "http/1.1"?',
-      'warning conf:1 ‹"h3,htp/1.1"› global.default-alpn: Names nothing that is served here; http/1.1 is offered',
-      'notice conf:2 ‹"h2,http/1.1"› vhosts[0].alpn: "h2" is not offered: HTTP/2 is not available yet',
+      'warning conf:1 ‹"h3,htp/1.1"› global.default-alpn: Names nothing that is served here; h2,http/1.1 is offered',
+      'notice conf:2 ‹"h2,h3"› vhosts[0].alpn: "h3" is not offered: Node has no QUIC, which HTTP/3 runs on',
     ],
   ],
   [

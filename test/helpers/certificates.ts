@@ -15,6 +15,10 @@ export type PairOptions = {
   /** Signs it; by default it signs itself. */
   readonly by?: Pair;
   readonly isAuthority?: boolean;
+  /** By default the first name as CN, as openssl writes it: "/O=Example/CN=Ada". */
+  readonly subject?: string;
+  /** Days it is valid from now on; a negative number for one that has expired. */
+  readonly days?: number;
 };
 
 /** Makes certificates valid for two days. Undefined once the test is skipped for want of openssl. */
@@ -27,17 +31,23 @@ export function certificateMaker(t: TestContext): ((options: PairOptions) => Pai
     writeFileSync(path, content);
     return path;
   };
-  return ({ names, by, isAuthority = false }) => {
+  return ({ names, by, isAuthority = false, subject, days = 2 }) => {
     const [cert, key] = [join(directory, "cert"), join(directory, "key")];
     const entries = names.map((name) => `${/^[\d.]+$|:/.test(name) ? "IP" : "DNS"}:${name}`);
     const options = [
-      `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2`.split(" "),
-      ["-subj", `/CN=${names[0] ?? "test"}`, "-keyout", key, "-out", cert],
+      `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days ${Math.max(days, 1)}`.split(
+        " ",
+      ),
+      ["-utf8", "-subj", subject ?? `/CN=${names[0] ?? "test"}`, "-keyout", key, "-out", cert],
       entries.length > 0 ? ["-addext", `subjectAltName=${entries.join()}`] : [],
       ["-addext", `basicConstraints=critical,CA:${isAuthority ? "TRUE" : "FALSE"}`],
       by ? ["-CA", place("ca-cert", by.cert), "-CAkey", place("ca-key", by.key)] : [],
     ];
     execFileSync(openssl, options.flat(), { stdio: "ignore" });
+    if (days < 0) {
+      const expire = `x509 -days ${days} -in ${cert} -signkey ${key} -out ${cert}`;
+      execFileSync(openssl, expire.split(" "), { stdio: "ignore" });
+    }
     return { cert: readFileSync(cert, "utf8"), key: readFileSync(key, "utf8") };
   };
 }

@@ -9,7 +9,7 @@ export type ListedOption = { readonly short: string; readonly long: string };
 export async function listCommands(): Promise<string[]> {
   const help = await readHelp([]);
   const [, commands = ""] = help.split("\nCommands:\n");
-  return [...commands.matchAll(/^ {2}(\w+)/gm)].map(([, name = ""]) => name);
+  return [...commands.matchAll(/^ {2}([\w-]+)/gm)].map(([, name = ""]) => name);
 }
 
 /** The options of a command; `short` is "" where there is none. */

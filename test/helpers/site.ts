@@ -1,6 +1,5 @@
 // A site without processes for tests: vhosts and mounts from configuration keys, the HTTP/1.1 front and a socket on port 0.
 
-import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import net from "node:net";
@@ -13,12 +12,14 @@ import { createLogger } from "../../log/logger.ts";
 import { openStarter } from "../../posix/spawn.ts";
 import type { Guard } from "../../worker/access/guard.ts";
 import { createAccessLog } from "../../worker/access-log.ts";
-import { createCounters, emptyCgi, type Counters } from "../../worker/counters.ts";
+import { createCompressor } from "../../worker/compressor.ts";
+import { createCounters, type Counters } from "../../worker/counters.ts";
 import { createDocroots } from "../../worker/docroot.ts";
 import type { Clocks } from "../../worker/http/clocks.ts";
 import {
   createHttp1Front,
   type Http1Front,
+  type Http1FrontOptions,
   type UpgradeRequest,
 } from "../../worker/http/node-http1.ts";
 import { defaultRequestLimits, type RequestLimits } from "../../worker/limits.ts";
@@ -52,6 +53,8 @@ export type TestSiteOptions = {
   readonly vhosts: readonly TestVhost[];
   readonly clocks?: Partial<Clocks>;
   readonly limits?: Partial<RequestLimits>;
+  /** Serves all connections; HTTP/1.1 by default. */
+  readonly createFront?: (options: Http1FrontOptions) => Http1Front;
   readonly serverString?: string;
   readonly onUpgrade?: (upgrade: UpgradeRequest) => void;
   /** Takes the program's log, as JSON; by default nothing does. */
@@ -82,6 +85,8 @@ export async function startSite(t: TestContext, options: TestSiteOptions): Promi
   const log = await createLogger(
     destination ? { name: "test", destination } : { name: "test", level: "silent" },
   );
+  const compressor = createCompressor(log);
+  t.after(() => compressor.close());
   const accessLog = createAccessLog(
     { write: (line) => void logged.push(line) },
     { format: "combined", vhost: "test:80" },
@@ -99,10 +104,10 @@ export async function startSite(t: TestContext, options: TestSiteOptions): Promi
         vhost: config,
         log,
         version: "0.0.0-test",
-        cgiCounters: emptyCgi(),
-        redirect: () => assert.fail("No local redirects in this test"),
+        cgiCounters: counters.worker,
         starter: openStarter,
         docroots: createDocroots(),
+        compressor,
         protocol: (name: string) => protocols.get(name),
         refuse: (key: string, message: string) => void refused.push(`${key}: ${message}`),
       };
@@ -127,7 +132,7 @@ export async function startSite(t: TestContext, options: TestSiteOptions): Promi
       });
     }),
   );
-  const front = createHttp1Front({
+  const front = (options.createFront ?? createHttp1Front)({
     router: createRouter([{ listener: LISTENER, vhosts, overrides: [] }]),
     serverString: options.serverString,
     clocks: { headerMs: 10_000, sweepMs: 20, ...options.clocks },

@@ -32,7 +32,8 @@ test("decodeConfiguration gives a worker what the supervisor read, whatever its 
     config: encodeConfig(config),
     listeners: [],
     secrets: [],
-    ticketKeys: new Uint8Array([1, 2]),
+    passwordFiles: [],
+    ticketSecret: new Uint8Array([1, 2]),
     user: undefined,
     activityFd: undefined,
   };

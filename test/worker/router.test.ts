@@ -115,8 +115,8 @@ test("createRouter finds vhosts by listener and host, else the first", () => {
     ["81", "127.0.0.1", "a.test", b],
   ] as const;
   for (const [listener, address, host, found] of cases)
-    assert.equal(router.vhostFor(listener, address, host), found, `${listener} ${address} ${host}`);
-  assert.throws(() => router.vhostFor("82", "127.0.0.1", "a.test"), /"82"/);
+    assert.equal(router.find(listener, address, host), found, `${listener} ${address} ${host}`);
+  assert.throws(() => router.find("82", "127.0.0.1", "a.test"), /"82"/);
 });
 
 test("createRouter takes a wildcard for one label, and an exact name before it", () => {
@@ -132,7 +132,7 @@ test("createRouter takes a wildcard for one label, and an exact name before it",
     ["a.xn--bcher-kva.test", 3],
   ] as const;
   for (const [host, index] of cases)
-    assert.equal(router.vhostFor("80", "127.0.0.1", host), vhosts[index], host);
+    assert.equal(router.find("80", "127.0.0.1", host), vhosts[index], host);
 });
 
 test("createSiteVhost combines the fields of vhost and mount, and sends HSTS over TLS only", () => {

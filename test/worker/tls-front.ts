@@ -24,13 +24,11 @@ export type TlsFrontOptions = {
   readonly overrides?: readonly { readonly address: string; readonly vhosts: readonly number[] }[];
   readonly global?: Readonly<Record<string, unknown>>;
   readonly handshakeMs?: number;
-  readonly ticketKeys?: Uint8Array;
+  readonly ticketSecret?: Uint8Array;
 };
 
 export type RunningFront = {
   readonly port: number;
-  /** What the front refused, as "vhost key: message". */
-  readonly refused: readonly string[];
   /** What clients sent in clear. */
   readonly texts: readonly string[];
 };
@@ -39,7 +37,6 @@ const PATIENCE_MS = 30_000;
 
 /** Starts a front that ends each connection with "hello" once it is secure. */
 export async function startFront(t: TestContext, options: TlsFrontOptions): Promise<RunningFront> {
-  const refused: string[] = [];
   const texts: string[] = [];
   const overrides = options.overrides ?? [];
   const apart = new Set(overrides.flatMap((override) => override.vhosts));
@@ -68,8 +65,9 @@ export async function startFront(t: TestContext, options: TlsFrontOptions): Prom
       cert: Buffer.from(pair.cert),
       key: Buffer.from(pair.key),
       ca: ca === undefined ? undefined : Buffer.from(ca),
+      ocsp: undefined,
     })),
-    ticketKeys: options.ticketKeys ?? Buffer.alloc(48, 1),
+    ticketSecret: options.ticketSecret ?? Buffer.alloc(32, 1),
     log: await createLogger({ name: "test", level: "silent" }),
     handshakeMs: options.handshakeMs ?? PATIENCE_MS,
     onSecure(socket) {
@@ -83,13 +81,12 @@ export async function startFront(t: TestContext, options: TlsFrontOptions): Prom
       });
       socket.resume();
     },
-    refuse: (vhost, key, message) => void refused.push(`${vhost} ${key}: ${message}`),
   });
   const open = new Set<net.Socket>();
   const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     open.add(socket);
     socket.once("close", () => open.delete(socket));
-    front?.adopt(socket);
+    front.adopt(socket);
   });
   server.listen(0, "0.0.0.0");
   await once(server, "listening");
@@ -97,7 +94,7 @@ export async function startFront(t: TestContext, options: TlsFrontOptions): Prom
     for (const socket of open) socket.destroy();
     server.close();
   });
-  return { port: (server.address() as net.AddressInfo).port, refused, texts };
+  return { port: (server.address() as net.AddressInfo).port, texts };
 }
 
 export type Handshake = {

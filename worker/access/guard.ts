@@ -28,7 +28,8 @@ export type Guard = {
   readonly password: PasswordGate | undefined;
 };
 
-const ANYBODY: Admission = { user: undefined };
+/** Nobody was asked who it is. */
+export const ANYBODY: Admission = { user: undefined };
 
 /** Asks the guard, where there is one. */
 export function admit(guard: Guard | undefined, asker: Asker): Verdict | Promise<Verdict> {

@@ -3,6 +3,7 @@
 
 import type { Readable, Writable } from "node:stream";
 import type { HeaderPair } from "../../config/vhost.ts";
+import type { ClientCertificate } from "./connection.ts";
 
 /** A string with one character per byte (latin1): what came off the wire, or a decoded path. */
 export type ByteString = string;
@@ -24,6 +25,8 @@ export interface Exchange {
   /** Lower-case host without port; the vhost's name where the client named none. */
   readonly host: string;
   readonly secure: boolean;
+  /** Undefined unless the vhost has "client-cert-required". */
+  readonly client: ClientCertificate | undefined;
   readonly remoteAddress: string;
   readonly remotePort: number;
   readonly localAddress: string;
@@ -56,14 +59,17 @@ export class HttpError extends Error {
   readonly code = "HTTP";
   readonly status: number;
   readonly headers: readonly HeaderPair[];
+  /** Where requests share a connection one after the other, this is the last answer on it. */
+  readonly closes: boolean;
   constructor(
     status: number,
     message: string,
-    options: { headers?: readonly HeaderPair[]; cause?: unknown } = {},
+    options: { headers?: readonly HeaderPair[]; cause?: unknown; closes?: true } = {},
   ) {
     super(message, { cause: options.cause });
     this.name = "HttpError";
     this.status = status;
     this.headers = options.headers ?? [];
+    this.closes = options.closes ?? false;
   }
 }

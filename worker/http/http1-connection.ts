@@ -67,8 +67,7 @@ export class Http1Connection {
     this.#context = context;
     this.#socket = socket;
     this.#connection = connection;
-    const { listener, localAddress } = connection;
-    this.#vhost = context.router.vhostFor(listener, localAddress, undefined);
+    this.#vhost = context.router.vhostFor(connection, undefined);
     const { minBodyRate, progressMs, minSendRate, sendMs } = context.clocks;
     this.#bodyPace = new Pace(minBodyRate, progressMs, () => socket.bytesRead);
     this.#sendPace = new Pace(minSendRate, sendMs, () => takenBytes(socket));
@@ -92,6 +91,11 @@ export class Http1Connection {
     return this.#state === "waiting" && this.#socket.bytesRead === this.#countedRead;
   }
 
+  /** performance.now() since when it is kept for another request without being asked for one, else undefined. */
+  get idleSince(): number | undefined {
+    return this.isIdle && this.#requests > 0 ? this.#since : undefined;
+  }
+
   /** Takes the next request off the parser. */
   receive(request: IncomingMessage, response: ServerResponse): void {
     // Behind the last answer nothing is read, let alone acted on.
@@ -110,6 +114,7 @@ export class Http1Connection {
     if (checked instanceof HttpError) return this.#refuseRaw(checked, request);
     const full = this.#chooseVhost(checked.authority?.host);
     if (full) return this.#refuseRaw(full, request);
+    if (this.#vhost.refusal) return this.#refuseRaw(this.#vhost.refusal, request);
     this.#enter("upgraded");
     const client = this.#identify(request);
     // The frames behind the head are counted by whoever takes over.
@@ -152,6 +157,7 @@ export class Http1Connection {
     if (this.#fault || (this.#state !== "waiting" && this.#state !== "busy")) return;
     const refusal = classifyFault(error);
     if (!refusal) return void this.#socket.destroy();
+    if (refusal.status === 408) this.#context.counters.worker.clientsTooSlow += 1;
     if (this.#exchange && !this.#exchange.isRead) {
       // What cannot be read is the body of the request in progress. An answer that is on its way stands.
       if (!this.#exchange.isAnswered) this.#exchange.reject(refusal);
@@ -169,7 +175,7 @@ export class Http1Connection {
   /** Nothing has moved on the socket for as long as it may. */
   onStall(): void {
     if (this.#state !== "busy") return;
-    if (this.#exchange?.awaitsClient) this.#exchange.cutStalled();
+    if (this.#exchange?.awaitsClient) this.#cutSlow(this.#exchange);
     // The timer rings once, and the client may be the next to be waited for without a byte having moved.
     else this.#socket.setTimeout(this.#stallMs);
   }
@@ -201,7 +207,12 @@ export class Http1Connection {
     const exchange = this.#exchange;
     if (!exchange?.awaitsClient) return;
     const pace = exchange.awaitsBody ? this.#bodyPace : this.#sendPace;
-    if (pace.spend(this.#context.clocks.sweepMs)) exchange.cutStalled();
+    if (pace.spend(this.#context.clocks.sweepMs)) this.#cutSlow(exchange);
+  }
+
+  #cutSlow(exchange: Http1Exchange): void {
+    this.#context.counters.worker.clientsTooSlow += 1;
+    exchange.cutStalled();
   }
 
   /** Cuts the connection, whatever it is doing. */
@@ -279,8 +290,7 @@ export class Http1Connection {
 
   /** Returns the refusal where the vhost has no place for another connection. */
   #chooseVhost(host: string | undefined): HttpError | undefined {
-    const { listener, localAddress } = this.#connection;
-    const vhost = this.#context.router.vhostFor(listener, localAddress, host);
+    const vhost = this.#context.router.vhostFor(this.#connection, host);
     if (this.#isSeated && vhost !== this.#vhost) this.#leaveSeat();
     this.#vhost = vhost;
     if (this.#requests === 0) vhost.counters.connections += 1;

@@ -118,6 +118,6 @@ export class Http1Exchange extends ServedExchange {
     const { request, response, head, mustClose } = this.#parts;
     const isEarly = head.bodyBytes !== 0 && !request.complete;
     const isOffer = request.headers.upgrade !== undefined;
-    return isEarly || isOffer || !response.shouldKeepAlive || mustClose();
+    return this.closes || isEarly || isOffer || !response.shouldKeepAlive || mustClose();
   }
 }

@@ -34,6 +34,8 @@ export type Http1Front = {
   adopt(socket: Socket | TLSSocket, connection: Connection): void;
   /** From now on every answer is the last of its connection; idle connections stay until their keep-alive time is over. */
   drain(): void;
+  /** Closes up to so many kept connections, those idle longest first, and tells how many. */
+  shedIdle(count: number): number;
   /** Closes connections without a request. */
   closeIdle(): void;
   /** Cuts every connection and ends all timers. */
@@ -120,6 +122,15 @@ export function createHttp1Front(options: Http1FrontOptions): Http1Front {
     },
     drain() {
       isDraining = true;
+    },
+    shedIdle(count) {
+      const idle = [...connections].flatMap((connection) => {
+        const since = connection.idleSince;
+        return since === undefined ? [] : [{ connection, since }];
+      });
+      const leaving = idle.toSorted((one, other) => one.since - other.since).slice(0, count);
+      for (const { connection } of leaving) connection.destroy();
+      return leaving.length;
     },
     closeIdle() {
       for (const connection of connections) if (connection.isIdle) connection.destroy();

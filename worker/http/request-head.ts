@@ -43,7 +43,7 @@ export const EMPTY_HEAD: RequestHead = {
 };
 
 /** Digits without a sign, a leading zero or a value that numbers cannot hold. */
-const LENGTH = /^(?:0|[1-9]\d{0,14})$/;
+export const LENGTH = /^(?:0|[1-9]\d{0,14})$/;
 
 /** Checks a head; a refusal comes back as the HttpError to answer with. */
 export function readHead(
@@ -144,7 +144,8 @@ function readHost(version: string, hosts: readonly string[]): Authority | undefi
   return parseAuthority(host) ?? new HttpError(400, "The Host field is malformed");
 }
 
-function readTarget(method: string, url: ByteString): ReturnType<typeof parseTarget> {
+/** "*" is a target of OPTIONS alone (RFC 9112 3.2.4). */
+export function readTarget(method: string, url: ByteString): ReturnType<typeof parseTarget> {
   if (method === "OPTIONS" && url === WHOLE_SERVER)
     return { target: url, path: url, query: undefined, authority: undefined };
   return parseTarget(url);

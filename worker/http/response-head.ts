@@ -36,13 +36,21 @@ const FRAMING: ReadonlySet<string> = new Set([
 /** Configured for what is served, wrong about an error page. */
 const ABOUT_CONTENT = /^(?:cache-control|content-.*|etag|expires|last-modified|pragma)$/;
 
+/** Fields, or also names that nobody below may send. */
+export type Layer =
+  | readonly HeaderPair[]
+  | { readonly fields: readonly HeaderPair[]; readonly withheld: readonly string[] };
+
 /** Combines layers of configured fields; a later layer replaces names of the earlier ones. */
-export function configureFields(...layers: readonly (readonly HeaderPair[])[]): ConfiguredFields {
+export function configureFields(...layers: readonly Layer[]): ConfiguredFields {
   let fields: HeaderPair[] = [];
   const names = new Set<string>();
   for (const layer of layers) {
-    const own = new Set(layer.map(([name]) => name.toLowerCase()));
-    fields = [...fields.filter(([name]) => !own.has(name.toLowerCase())), ...layer];
+    const [added, withheld] = "fields" in layer ? [layer.fields, layer.withheld] : [layer, []];
+    const own = new Set(
+      [...added.map(([name]) => name), ...withheld].map((name) => name.toLowerCase()),
+    );
+    fields = [...fields.filter(([name]) => !own.has(name.toLowerCase())), ...added];
     for (const name of own) names.add(name);
   }
   return { fields, names };

@@ -36,6 +36,8 @@ export abstract class ServedExchange extends ServedRequest implements Exchange {
   /** Why we cut it ourselves, if we did. */
   #cutReason: string | undefined;
   #mark: "rejected" | undefined;
+  /** Whether its refusal is to be the last answer of the connection. */
+  protected closes = false;
 
   /** As Exchange.body. */
   abstract readonly body: Readable;
@@ -96,6 +98,7 @@ export abstract class ServedExchange extends ServedRequest implements Exchange {
 
   fail(error: unknown): void {
     const refusal = toRefusal(error);
+    this.closes = refusal.closes;
     if (refusal.status >= 500 && !isExplained(refusal.status)) {
       const { log } = this.#parts;
       const details = { err: refusal.cause ?? refusal, target: this.target };

@@ -2,7 +2,7 @@
 
 import type { HeaderPair } from "../../config/vhost.ts";
 import type { SiteVhost } from "../router.ts";
-import type { Client } from "./connection.ts";
+import type { Client, ClientCertificate } from "./connection.ts";
 import type { ByteString } from "./exchange.ts";
 import type { RequestHead } from "./request-head.ts";
 
@@ -48,6 +48,9 @@ export abstract class ServedRequest {
   }
   get secure(): boolean {
     return this.#parts.connection.secure;
+  }
+  get client(): ClientCertificate | undefined {
+    return this.#parts.connection.tls?.client;
   }
   get remoteAddress(): string {
     return this.#parts.connection.remoteAddress;

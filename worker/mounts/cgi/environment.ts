@@ -2,11 +2,11 @@
 // What a client sends stays data: it can name HTTP_* variables only, and none that a program would trust.
 
 import { dirname } from "node:path";
-import type { Script } from "./script.ts";
 import type { MountConfig } from "../../../config/mount.ts";
 import type { VhostConfig } from "../../../config/vhost.ts";
 import type { Environment } from "../../../posix/child.ts";
 import { HttpError, type ByteString, type Exchange } from "../../http/exchange.ts";
+import { clientVariables } from "./client-variables.ts";
 
 /** PATH of every program, unless "cgi-env" sets another. */
 const PATH = "/usr/local/bin:/usr/bin:/bin";
@@ -14,23 +14,22 @@ const PATH = "/usr/local/bin:/usr/bin:/bin";
 export type EnvironmentSettings = {
   /** Of this server, for SERVER_SOFTWARE. */
   readonly version: string;
-  /** What is run, or the directory of what is run: the document root of a site that has no files. */
   readonly program: string;
-  readonly config: Pick<MountConfig, "mountpoint" | "cgi-env" | "cgi-pass-authorization">;
+  readonly config: Pick<MountConfig, "mountpoint" | "cgi-env" | "cgi-pass-auth">;
   readonly mounts: VhostConfig["mounts"];
 };
 
 /** Prepares all that is the same for every request; the result makes one request's environment. */
 export function createEnvironment(
   settings: EnvironmentSettings,
-): (exchange: Exchange, script: Script, bodyBytes: number | undefined) => Environment {
+): (exchange: Exchange, rest: ByteString, bodyBytes: number) => Environment {
   const { program, config } = settings;
-  const mountpoint = config.mountpoint === "/" ? "" : encode(config.mountpoint);
-  const passes = config["cgi-pass-authorization"];
   const siteRoot = findSiteRoot(settings.mounts);
   const constant: readonly [string, ByteString][] = [
     ["GATEWAY_INTERFACE", "CGI/1.1"],
     ["SERVER_SOFTWARE", `portico/${settings.version}`],
+    ["SCRIPT_NAME", config.mountpoint === "/" ? "" : encode(config.mountpoint)],
+    ["SCRIPT_FILENAME", encode(program)],
     ["DOCUMENT_ROOT", encode(siteRoot === undefined ? dirname(program) : siteRoot || "/")],
     // php-cgi refuses to run without it: a sign that a server, not a client, chose the script.
     ["REDIRECT_STATUS", "200"],
@@ -38,11 +37,8 @@ export function createEnvironment(
   ];
   const chosen = config["cgi-env"].map(([name, value]) => [name, encode(value)] as const);
 
-  return (exchange, script, bodyBytes) => {
-    const { pathInfo } = script;
+  return (exchange, rest, bodyBytes) => {
     const variables = new Map(constant);
-    variables.set("SCRIPT_NAME", mountpoint + script.name);
-    if (script.file !== undefined) variables.set("SCRIPT_FILENAME", encode(script.file));
     variables.set("REQUEST_METHOD", exchange.method);
     variables.set("REQUEST_URI", exchange.target);
     variables.set("QUERY_STRING", exchange.query ?? "");
@@ -52,21 +48,25 @@ export function createEnvironment(
     variables.set("SERVER_PORT", String(exchange.localPort || (exchange.secure ? 443 : 80)));
     variables.set("REMOTE_ADDR", exchange.remoteAddress);
     variables.set("REMOTE_PORT", String(exchange.remotePort));
-    if (exchange.secure) variables.set("HTTPS", "on");
+    if (exchange.secure) {
+      variables.set("HTTPS", "on");
+      for (const [name, value] of clientVariables(exchange.client)) variables.set(name, value);
+    }
+    // Only where this server has checked it (RFC 3875 4.1.1, 4.1.11).
     if (exchange.user !== undefined) {
       variables.set("AUTH_TYPE", "Basic");
       variables.set("REMOTE_USER", exchange.user);
     }
-    if (pathInfo !== "") {
-      variables.set("PATH_INFO", pathInfo);
-      if (siteRoot !== undefined) variables.set("PATH_TRANSLATED", encode(siteRoot) + pathInfo);
+    if (rest !== "") {
+      variables.set("PATH_INFO", rest);
+      if (siteRoot !== undefined) variables.set("PATH_TRANSLATED", encode(siteRoot) + rest);
     }
     const contentType = exchange.header("content-type");
     if (contentType !== undefined) variables.set("CONTENT_TYPE", contentType);
-    if (bodyBytes !== undefined && bodyBytes > 0)
-      variables.set("CONTENT_LENGTH", String(bodyBytes));
+    if (bodyBytes > 0) variables.set("CONTENT_LENGTH", String(bodyBytes));
     addHeaders(variables, exchange);
-    if (passes) addAuthorization(variables, exchange);
+    const credentials = config["cgi-pass-auth"] ? exchange.header("authorization") : undefined;
+    if (credentials !== undefined) variables.set("HTTP_AUTHORIZATION", credentials);
     for (const [name, value] of chosen) variables.set(name, value);
     refuseNul(variables);
     return variables;
@@ -100,13 +100,6 @@ function addHeaders(variables: Map<string, ByteString>, exchange: Exchange): voi
     if (!UNAMBIGUOUS.test(name) || HIDDEN.has(name) || name.startsWith("proxy-")) continue;
     variables.set(`HTTP_${name.toUpperCase().replaceAll("-", "_")}`, exchange.header(name) ?? "");
   }
-}
-
-/** For programs that check passwords themselves; never one that we have checked. */
-function addAuthorization(variables: Map<string, ByteString>, exchange: Exchange): void {
-  const credentials = exchange.header("authorization");
-  if (credentials !== undefined && exchange.user === undefined)
-    variables.set("HTTP_AUTHORIZATION", credentials);
 }
 
 /** A NUL would end a variable early, and starting a program with one throws. */

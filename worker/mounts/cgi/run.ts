@@ -5,7 +5,7 @@ import type { Readable } from "node:stream";
 import type { Logger } from "../../../log/logger.ts";
 import type { Child } from "../../../posix/child.ts";
 import type { CgiCounters } from "../../counters.ts";
-import { HttpError, type ByteString, type Exchange } from "../../http/exchange.ts";
+import { HttpError, type Exchange } from "../../http/exchange.ts";
 import { CgiAnswer } from "./answer.ts";
 import { IdleClock } from "./idle-clock.ts";
 import type { Input } from "./input.ts";
@@ -18,17 +18,10 @@ export type RunContext = {
   /** Aborts when the client goes or the exchange is cut. */
   readonly gone: AbortSignal;
   readonly idleMs: number;
-  readonly totalMs: number;
-  /** The program outlives its client. */
-  readonly keeps: boolean;
-  readonly isNph: boolean;
   readonly limits: CgiLimits;
   readonly counters: CgiCounters;
   readonly log: Logger;
 };
-
-/** The last lines on stderr that go with the message about a program that failed. */
-const KEPT_LINES = 5;
 
 /** Owns a child until nothing is left of it. */
 export class CgiRun {
@@ -36,7 +29,6 @@ export class CgiRun {
   readonly #context: RunContext;
   readonly #answer: CgiAnswer;
   readonly #clock: IdleClock;
-  readonly #totalTimer: NodeJS.Timeout;
   /** Runs once the client may have left without a word. */
   #leaveClock: IdleClock | undefined;
   #inputState: "flowing" | "done";
@@ -46,24 +38,17 @@ export class CgiRun {
   constructor(child: Child, context: RunContext) {
     this.#child = child;
     this.#context = context;
-    this.#inputState = context.input.bytes === 0 ? "done" : "flowing";
-    this.#answer = new CgiAnswer(context.exchange, {
-      ...context,
-      remark: (text) => context.log.warn(text),
-    });
+    this.#inputState = context.input.bytes > 0 ? "flowing" : "done";
+    this.#answer = new CgiAnswer(context.exchange, context.gone, (text) => context.log.warn(text));
     this.#clock = new IdleClock(
       context.idleMs,
       () => this.#waitsForClient(),
-      () => this.#expire(`moved no byte for ${context.idleMs / 1000} s`),
-    );
-    this.#totalTimer = setTimeout(
-      () => this.#expire(`took longer than ${context.totalMs / 1000} s`),
-      context.totalMs,
+      () => this.#expire(),
     );
   }
 
-  /** Resolves when the program has ended and its pipes are closed, with the path where its answer is to be found instead, if it named one. */
-  async finish(): Promise<ByteString | undefined> {
+  /** Resolves when the program has ended and its pipes are closed. */
+  async finish(): Promise<void> {
     const { exchange, gone, limits, log } = this.#context;
     const { stdout, stderr, exited } = this.#child;
     const closed = Promise.all([closing(stdout), closing(stderr)]);
@@ -71,23 +56,15 @@ export class CgiRun {
     gone.addEventListener("abort", leave);
     if (gone.aborted) leave();
     exchange.onClientEnd(() => this.#watchSilence());
-    const said: string[] = [];
-    logStderr(stderr, limits, (line) => {
-      log.info(line);
-      said.push(line);
-      if (said.length > KEPT_LINES) said.shift();
-    });
+    logStderr(stderr, limits, (line) => log.warn(line));
     this.#feed();
     await this.#relay();
     const exit = await exited;
+    if (exit.code !== 0 && this.#lastResort === undefined) log.warn(exit, "CGI program failed");
     await closed;
-    const { code, signal } = exit;
-    if (code !== 0 && this.#lastResort === undefined)
-      log.warn({ code, signal, stderr: said }, "CGI program failed");
     gone.removeEventListener("abort", leave);
     this.#stopClocks();
     if (!this.#child.kill(0)) clearTimeout(this.#lastResort);
-    return gone.aborted ? undefined : this.#answer.redirect;
   }
 
   /** Ends it now: the mount stops. */
@@ -137,19 +114,17 @@ export class CgiRun {
   }
 
   async #take(chunk: Buffer): Promise<void> {
-    this.#touch();
+    // What comes behind a complete answer buys no more time.
+    if (!this.#answer.isOver) this.#touch();
     try {
       await this.#answer.take(chunk);
     } catch (error) {
       this.#fail(error);
     }
-    this.#touch();
+    if (!this.#answer.isOver) this.#touch();
   }
 
-  /** What comes behind a complete answer buys no more time, but for a program that was let go on alone. */
   #touch(): void {
-    const { gone, keeps } = this.#context;
-    if (this.#answer.isOver && !(keeps && gone.aborted)) return;
     this.#clock.touch();
     this.#leaveClock?.touch();
   }
@@ -157,7 +132,6 @@ export class CgiRun {
   #stopClocks(): void {
     this.#clock.stop();
     this.#leaveClock?.stop();
-    clearTimeout(this.#totalTimer);
   }
 
   /**
@@ -165,8 +139,8 @@ export class CgiRun {
    * tells them apart, because a peer that is gone answers it with a reset; so a silent program gets a little time.
    */
   #watchSilence(): void {
-    const { exchange, keeps, limits } = this.#context;
-    if (keeps || this.#answer.isOver) return;
+    if (this.#answer.isOver) return;
+    const { exchange, limits } = this.#context;
     this.#leaveClock = new IdleClock(
       limits.halfClosedMs,
       () => this.#answer.waitsForClient,
@@ -185,17 +159,17 @@ export class CgiRun {
     return waitsForBody || this.#answer.waitsForClient;
   }
 
-  #expire(why: string): void {
-    const { counters, log } = this.#context;
-    counters.timedOut += 1;
-    log.warn(`CGI program ${why}: ended`);
+  #expire(): void {
+    const { counters, idleMs, log } = this.#context;
+    counters.cgiTimedOut += 1;
+    log.warn(`CGI program moved no byte for ${idleMs / 1000} s: ended`);
     this.#answer.refuse(new HttpError(504, "The program did not answer in time"));
     this.#end();
   }
 
   #fail(error: unknown): void {
     const { counters, log } = this.#context;
-    counters.failed += 1;
+    counters.cgiFailed += 1;
     log.warn(`CGI program failed: ${error instanceof Error ? error.message : String(error)}`);
     // The message may quote output, such as source text: for the log only.
     this.#answer.refuse(new HttpError(502, "The program gave no valid answer", { cause: error }));
@@ -204,8 +178,6 @@ export class CgiRun {
 
   #leave(): void {
     this.#answer.leave();
-    // One that still waits for the rest of its input would never finish.
-    if (this.#context.keeps && this.#inputState === "done") return;
     this.#end();
   }
 

@@ -3,6 +3,7 @@
 
 import type { MountConfig } from "../../../config/mount.ts";
 import type { HeaderPair } from "../../../config/vhost.ts";
+import type { Compressor } from "../../compressor.ts";
 import type { Docroot } from "../../docroot.ts";
 import { decide } from "../../http/decide.ts";
 import { HttpError, type ByteString, type Exchange } from "../../http/exchange.ts";
@@ -10,7 +11,9 @@ import { encodePath } from "../../http/target.ts";
 import { createMediaTypes } from "../../media-types.ts";
 import { defineMount, type Mount } from "../../mount.ts";
 import { cachePolicy } from "./cache-policy.ts";
-import { createFinder, release, type FileFinder } from "./find.ts";
+import { sendListing } from "./autoindex.ts";
+import { createFinder, release } from "./find.ts";
+import { createLister } from "./list.ts";
 import { FileChanged } from "./read.ts";
 import { sendDecision } from "./send.ts";
 
@@ -22,24 +25,44 @@ const MAX_TRIES = 4;
 /** `file://` mounts. */
 export const file = defineMount({
   scheme: "file",
-  provision({ origin, config, docroots, refuse }) {
-    const root = docroots(origin.directory);
+  provision({ origin, config, docroots, compressor, refuse }) {
+    const root = docroots(origin.directory, config.symlinks);
     if (typeof root === "string") {
       refuse("origin", root);
       return { handle: (exchange) => exchange.fail(new HttpError(503, "This mount was refused")) };
     }
-    return createFileMount(root, config);
+    return createFileMount(root, config, compressor);
   },
 });
 
-function createFileMount(root: Docroot, config: MountConfig): Mount {
+function createFileMount(root: Docroot, config: MountConfig, compressor: Compressor): Mount {
+  const cacheControl = cachePolicy(config);
   const finder = createFinder({
     root,
     mediaTypes: createMediaTypes(config["extra-mimetypes"]),
-    index: Buffer.from(config.default, "utf8").toString("latin1"),
+    index: toBytes(config.default),
+    fallback: config.fallback === undefined ? undefined : `/${toBytes(config.fallback)}`,
+    listsDirectories: config.autoindex,
     isRoot: config.mountpoint === "/",
-    cacheControl: cachePolicy(config),
+    cacheControl,
+    precompressed: config.precompressed,
+    compressor: config.compress ? compressor : undefined,
   });
+  const list = createLister(root);
+
+  async function tryToAnswer(exchange: Exchange, rest: ByteString): Promise<void> {
+    const header = (name: string): string | undefined => exchange.header(name);
+    const place = await finder.find(rest, header);
+    if (place.kind === "directory without slash") return redirectToDirectory(exchange);
+    if (place.kind === "directory") return sendListing(exchange, await list(rest), cacheControl);
+    const { representation } = place;
+    try {
+      const decision = decide({ method: exchange.method, header }, representation);
+      await sendDecision(exchange, representation, decision);
+    } finally {
+      release(representation);
+    }
+  }
 
   return {
     async handle(exchange, rest) {
@@ -47,38 +70,22 @@ function createFileMount(root: Docroot, config: MountConfig): Mount {
       if (method === "OPTIONS") return exchange.send(204, [METHODS]);
       if (method !== "GET" && method !== "HEAD")
         throw new HttpError(405, "Files answer to GET and HEAD", { headers: [METHODS] });
-      await answer(exchange, rest, finder);
+      for (let tries = 1; ; tries += 1) {
+        try {
+          return await tryToAnswer(exchange, rest);
+        } catch (error) {
+          if (!(error instanceof FileChanged)) throw error;
+          if (tries >= MAX_TRIES)
+            throw new HttpError(503, error.message, { headers: [["Retry-After", "1"]] });
+        }
+      }
     },
   };
 }
 
-async function answer(exchange: Exchange, rest: ByteString, finder: FileFinder): Promise<void> {
-  for (let tries = 1; ; tries += 1) {
-    try {
-      return await tryToAnswer(exchange, rest, finder);
-    } catch (error) {
-      if (!(error instanceof FileChanged)) throw error;
-      if (tries < MAX_TRIES) continue;
-      throw new HttpError(503, error.message, { headers: [["Retry-After", "1"]] });
-    }
-  }
-}
-
-async function tryToAnswer(
-  exchange: Exchange,
-  rest: ByteString,
-  finder: FileFinder,
-): Promise<void> {
-  const place = await finder.find(rest);
-  if (place.kind === "directory without slash") return redirectToDirectory(exchange);
-  const { representation } = place;
-  try {
-    const { method } = exchange;
-    const decision = decide({ method, header: (name) => exchange.header(name) }, representation);
-    await sendDecision(exchange, representation, decision);
-  } finally {
-    release(representation);
-  }
+/** Paths are bytes, configured names are text. */
+function toBytes(name: string): ByteString {
+  return Buffer.from(name, "utf8").toString("latin1");
 }
 
 /** The path has no empty segments, so this never starts with "//"; a backslash leaves escaped. */

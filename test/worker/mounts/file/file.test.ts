@@ -451,7 +451,7 @@ for (const tracing of ["descriptor", "name"] as const satisfies readonly Tracing
     `createDocroot (${tracing}) opens what is inside and nothing else`,
     { skip: tracing === "descriptor" && !existsSync("/proc/self/fd") && "needs /proc" },
     async (t) => {
-      const docroot = createDocroot(makeTree(t), tracing);
+      const docroot = createDocroot(makeTree(t), "inside", tracing);
       const kinds = {
         "": "directory",
         "/": "directory",

@@ -1,0 +1,47 @@
+// The fronts of a worker as one: a connection goes to HTTP/2 where ALPN settled on it, else to HTTP/1.1.
+
+import type { Socket } from "node:net";
+import { createHttp1Front, type Http1Front, type Http1FrontOptions } from "./http/node-http1.ts";
+import { createHttp2Front } from "./http2/front.ts";
+
+/** As TLS names it (RFC 9113 3.2). */
+const HTTP2 = "h2";
+
+/** Starts all fronts. */
+export function createFronts(options: Http1FrontOptions): Http1Front {
+  const http1 = createHttp1Front(options);
+  const http2 = createHttp2Front(options);
+  return {
+    get active() {
+      return options.counters.activeRequests;
+    },
+    get open() {
+      return http1.open + http2.open;
+    },
+    adopt(socket, connection) {
+      const front = settledOn(socket) === HTTP2 ? http2 : http1;
+      front.adopt(socket, connection);
+    },
+    drain() {
+      http1.drain();
+      http2.drain();
+    },
+    shedIdle(count) {
+      const shed = http1.shedIdle(count);
+      return shed + (shed < count ? http2.shedIdle(count - shed) : 0);
+    },
+    closeIdle() {
+      http1.closeIdle();
+      http2.closeIdle();
+    },
+    stop() {
+      http1.stop();
+      http2.stop();
+    },
+  };
+}
+
+/** Only a TLS socket has settled on anything. */
+function settledOn(socket: Socket): unknown {
+  return "alpnProtocol" in socket ? socket.alpnProtocol : undefined;
+}

@@ -1,0 +1,383 @@
+// One HTTP/2 connection: what its streams and frames have in common, its clocks, and its end (RFC 9113 5, 6.8). What each frame
+// means is in frame-handler.ts, requests begin in requests.ts, answers leave through sender.ts.
+
+import type { Socket } from "node:net";
+import type { Connection } from "../http/connection.ts";
+import { discardRest } from "../http/linger.ts";
+import type { Http2Context } from "./context.ts";
+import type { Http2Exchange } from "./exchange.ts";
+import { ConnectionFault, flag, MAX_STREAM_ID, type ErrorName } from "./frame.ts";
+import { FrameHandler, type FramePeer } from "./frame-handler.ts";
+import { FrameReader } from "./frame-reader.ts";
+import { FrameWriter } from "./frame-writer.ts";
+import type { DecodedFields } from "./hpack-decoder.ts";
+import type { EncodedBlock } from "./hpack-encoder.ts";
+import { Inbound } from "./inbound.ts";
+import { Allowance, type Http2Limits } from "./limits.ts";
+import { Output } from "./output.ts";
+import { watchStream } from "./stall.ts";
+import type { Priority } from "./priority.ts";
+import { Residence } from "./residence.ts";
+import type { RequestHost } from "./request-host.ts";
+import { beginRequest } from "./requests.ts";
+import { Sender } from "./sender.ts";
+import { defaultPeerSettings, ownSettings } from "./settings.ts";
+import { Stream, type StreamOwner } from "./stream.ts";
+import { StreamTable } from "./stream-table.ts";
+
+/** Sent with the first GOAWAY of a drain: when it returns, the client has read that. */
+const DRAIN_PING = Buffer.from("portico.", "latin1");
+
+type State = "open" | "leaving" | "last-streams" | "closing" | "closed";
+
+export class Http2Connection implements FramePeer, StreamOwner, RequestHost {
+  readonly context: Http2Context;
+  readonly connection: Connection;
+  readonly output: Output;
+  readonly sender: Sender;
+  readonly inbound: Inbound;
+  readonly residence: Residence;
+  readonly streams = new StreamTable();
+  readonly peerSettings = defaultPeerSettings();
+  readonly #socket: Socket;
+  readonly #onGone: (gone: Http2Connection) => void;
+  readonly #writer: FrameWriter;
+  readonly #frames: FrameHandler;
+  readonly #reader: FrameReader;
+  readonly #faults: Allowance;
+  /** Not yet counted and logged; some of them have no stream any more. */
+  readonly #exchanges = new Set<Http2Exchange>();
+  #state: State = "open";
+  /** performance.now() of the last change of state, or of the last stream's end. */
+  #since = performance.now();
+  #isReceiving = false;
+  #isAwake = false;
+  #lastTakenStream = MAX_STREAM_ID;
+  #isPeerLeaving = false;
+
+  constructor(
+    context: Http2Context,
+    socket: Socket,
+    connection: Connection,
+    onGone: (gone: Http2Connection) => void,
+  ) {
+    this.context = context;
+    this.#onGone = onGone;
+    this.connection = connection;
+    this.#socket = socket;
+    this.output = new Output(socket, context.pool, () => this.#onTaken());
+    this.#writer = new FrameWriter(this.output, this.peerSettings);
+    this.sender = new Sender(this.output, context.limits.outputBytes);
+    this.inbound = new Inbound(this.output, context.limits);
+    this.#frames = new FrameHandler(this);
+    this.#reader = new FrameReader(this.#frames.handle);
+    this.#faults = new Allowance(context.limits.faults);
+    this.residence = new Residence(context.router, socket, connection);
+  }
+
+  get limits(): Http2Limits {
+    return this.context.limits;
+  }
+
+  get lastTakenStream(): number {
+    return this.#lastTakenStream;
+  }
+
+  /** Begins to speak. */
+  attach(): void {
+    const socket = this.#socket;
+    socket.on("error", ignore);
+    socket.on("data", (chunk: Buffer) => this.#receive(chunk));
+    socket.on("end", () => this.#onEnd());
+    socket.on("close", () => this.#onClose());
+    socket.on("timeout", () => {
+      if (this.output.pendingBytes > 0) socket.destroy();
+    });
+    socket.setTimeout(this.context.clocks.sendMs);
+    this.#writer.settings(ownSettings(this.limits));
+    this.inbound.open();
+    this.output.flush();
+    socket.resume();
+  }
+
+  /** Whether the connection can be closed without anybody missing anything. */
+  get isIdle(): boolean {
+    return this.streams.size === 0 && this.#exchanges.size === 0 && !this.#reader.isInside;
+  }
+
+  /** Of its last change; performance.now(). */
+  get since(): number {
+    return this.#since;
+  }
+
+  /** Takes no new requests: a first GOAWAY warns, the second, a round trip later, says which were taken (RFC 9113 6.8). */
+  leave(): void {
+    if (this.#state !== "open") return;
+    this.#enter("leaving");
+    this.output.goaway(MAX_STREAM_ID, "NO_ERROR", "");
+    this.#writer.ping(0, DRAIN_PING, 0);
+    this.wake();
+  }
+
+  /** Ends with what has been answered. */
+  close(): void {
+    if (this.#state === "open" || this.#state === "leaving") this.#sayLast();
+    this.#finish();
+  }
+
+  /** Cuts the connection, whatever it is doing. */
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  /** Looks at the clocks. */
+  sweep(now: number): void {
+    const { clocks } = this.context;
+    const waited = now - this.#since;
+    this.residence.countBytes();
+    if (this.#state === "closing") {
+      if (waited > clocks.lingerMs) this.#socket.destroy();
+      return;
+    }
+    if (this.#state === "leaving" && waited > clocks.lingerMs) this.#sayLast();
+    const { blockSince } = this.#frames;
+    if (blockSince !== undefined && now - blockSince > clocks.headerMs)
+      return this.#fail(
+        new ConnectionFault("ENHANCE_YOUR_CALM", "A block of fields takes too long"),
+      );
+    for (const stream of this.streams) watchStream(stream, clocks, now);
+    if (this.streams.size > 0) return;
+    const keepMs =
+      this.residence.requests > 0
+        ? this.residence.vhost.config.keepalive_timeout * 1000
+        : this.context.clocks.headerMs;
+    if (waited <= keepMs) return;
+    if (this.#frames.hasSettings) this.close();
+    else this.#socket.destroy();
+  }
+
+  // What frames do.
+
+  openStream(
+    id: number,
+    decoded: DecodedFields,
+    endsStream: boolean,
+    hint: Priority | undefined,
+  ): void {
+    const { initialWindow } = this.peerSettings;
+    const stream = new Stream(id, this, initialWindow, this.limits.streamWindowBytes);
+    this.streams.add(stream);
+    // 431 costs a client nothing and makes us decode a lot.
+    if (decoded.isTooLarge) this.#countFault("Too many requests with too many fields");
+    beginRequest(this, stream, decoded, endsStream);
+    if (hint) this.sender.reprioritize(stream, hint);
+    if (this.residence.requests >= this.context.requestLimits.maxRequests) this.leave();
+  }
+
+  onRemoteDone(stream: Stream): void {
+    stream.isRemoteDone = true;
+    stream.tunnel?.complete();
+    if (stream.isLocalDone) this.#forget(stream);
+    else stream.body?.complete();
+  }
+
+  onRemoteReset(stream: Stream): void {
+    stream.isRemoteDone = true;
+    this.#drop(stream);
+  }
+
+  faultStream(stream: Stream, reason: string, code: ErrorName = "PROTOCOL_ERROR"): void {
+    this.context.log.debug({ stream: stream.id, code, reason }, "HTTP/2 stream reset");
+    this.reset(stream, code);
+    this.#countFault("Too many faulty streams");
+  }
+
+  refuseStream(id: number): void {
+    this.output.rstStream(id, "REFUSED_STREAM");
+    this.streams.forgive(id);
+  }
+
+  putSettingsAck(): void {
+    this.#writer.settingsAck();
+  }
+
+  putPingAck(source: Buffer, start: number): void {
+    this.#writer.ping(flag.ack, source, start);
+  }
+
+  onPingAck(): void {
+    if (this.#state === "leaving") this.#sayLast();
+  }
+
+  onGoaway(): void {
+    this.#isPeerLeaving = true;
+    this.#endIfEmpty();
+  }
+
+  // What streams do.
+
+  schedule(stream: Stream): void {
+    this.sender.add(stream);
+    this.wake();
+  }
+
+  wake(): void {
+    // At the end of a read all answers to it leave together; what comes later waits for others of its turn.
+    if (this.#isReceiving || this.#isAwake) return;
+    this.#isAwake = true;
+    setImmediate(() => {
+      this.#isAwake = false;
+      this.sender.pump();
+      this.output.flush();
+    });
+  }
+
+  putFields(id: number, block: EncodedBlock, ends: boolean): void {
+    this.#writer.fields(id, block, ends);
+  }
+
+  onSent(stream: Stream): void {
+    stream.isLocalDone = true;
+    this.sender.remove(stream);
+    if (stream.exchange) this.output.whenTaken(stream.exchange);
+    if (stream.isRemoteDone) this.#forget(stream);
+    else {
+      // The rest of the request is of no use, but a client in the middle of it may need a moment to end it.
+      stream.answeredAt = performance.now();
+      stream.body?.destroy();
+    }
+  }
+
+  reset(stream: Stream, code: ErrorName): void {
+    if (stream.isReset || (stream.isLocalDone && stream.isRemoteDone)) return;
+    this.output.rstStream(stream.id, code);
+    if (!stream.isRemoteDone) this.streams.forgive(stream.id);
+    this.#drop(stream);
+    this.wake();
+  }
+
+  onConsumed(stream: Stream, bytes: number): void {
+    this.inbound.give(bytes);
+    this.inbound.giveStream(stream, bytes);
+    this.wake();
+  }
+
+  // What requests do.
+
+  track(exchange: Http2Exchange): void {
+    this.#exchanges.add(exchange);
+    this.context.counters.activeRequests += 1;
+  }
+
+  untrack(exchange: Http2Exchange): void {
+    this.#exchanges.delete(exchange);
+    this.context.counters.activeRequests -= 1;
+  }
+
+  #receive(chunk: Buffer): void {
+    if (this.#state === "closing" || this.#state === "closed") return;
+    this.#isReceiving = true;
+    try {
+      this.#reader.push(chunk);
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#isReceiving = false;
+    this.sender.pump();
+    this.output.flush();
+    const { outputBytes, replyBytes } = this.limits;
+    // A client that asks and does not read is not read either.
+    if (this.output.pendingBytes > outputBytes + replyBytes) this.#socket.pause();
+  }
+
+  #onTaken(): void {
+    if (this.#state === "closing") {
+      if (this.output.pendingBytes === 0) discardRest(this.#socket);
+      else this.output.flush();
+      return;
+    }
+    if (this.#socket.isPaused()) this.#socket.resume();
+    this.sender.pump();
+    this.output.flush();
+  }
+
+  /** The stream is gone at once, for both sides. */
+  #drop(stream: Stream): void {
+    if (stream.isReset) return;
+    stream.isReset = true;
+    stream.isLocalDone = true;
+    this.sender.remove(stream);
+    this.#forget(stream);
+    stream.discard();
+    stream.body?.destroy(new Error("The request was cancelled"));
+    stream.tunnel?.destroy();
+    stream.exchange?.lose();
+  }
+
+  #forget(stream: Stream): void {
+    this.streams.remove(stream);
+    if (this.streams.size > 0) return;
+    this.#since = performance.now();
+    this.#endIfEmpty();
+  }
+
+  #countFault(reason: string): void {
+    if (!this.#faults.take()) throw new ConnectionFault("ENHANCE_YOUR_CALM", reason);
+  }
+
+  #enter(state: State): void {
+    if (this.#state === "closed") return;
+    this.#state = state;
+    this.#since = performance.now();
+  }
+
+  #sayLast(): void {
+    this.#enter("last-streams");
+    this.#lastTakenStream = this.streams.lastId;
+    this.output.goaway(this.#lastTakenStream, "NO_ERROR", "");
+    this.#endIfEmpty();
+    this.wake();
+  }
+
+  #endIfEmpty(): void {
+    const isLeaving = this.#state === "last-streams" || this.#isPeerLeaving;
+    if (isLeaving && this.streams.size === 0) this.#finish();
+  }
+
+  #fail(error: unknown): void {
+    const fault =
+      error instanceof ConnectionFault
+        ? error
+        : new ConnectionFault("INTERNAL_ERROR", "The server failed");
+    if (fault !== error) this.context.log.error({ err: error }, "An HTTP/2 connection failed");
+    this.context.onFault(this.connection, fault.code, fault.message);
+    this.output.goaway(this.streams.lastId, fault.code, fault.message);
+    this.#finish();
+  }
+
+  /** Nothing more is read; what was put out still leaves. */
+  #finish(): void {
+    if (this.#state === "closing" || this.#state === "closed") return;
+    this.#enter("closing");
+    for (const stream of this.streams) this.#drop(stream);
+    this.output.flush();
+    if (this.output.pendingBytes === 0) discardRest(this.#socket);
+  }
+
+  /** The client says no more: what is not whole never will be, what is asked may still be answered. */
+  #onEnd(): void {
+    for (const stream of this.streams) if (!stream.isRemoteDone) this.onRemoteReset(stream);
+    this.#isPeerLeaving = true;
+    this.#endIfEmpty();
+  }
+
+  #onClose(): void {
+    this.#enter("closed");
+    for (const stream of this.streams) this.#drop(stream);
+    for (const exchange of this.#exchanges) exchange.lose();
+    this.residence.leave();
+    this.#onGone(this);
+  }
+}
+
+function ignore(): void {}

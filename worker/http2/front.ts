@@ -1,0 +1,82 @@
+// HTTP/2 for connections accepted elsewhere, after ALPN settled on it (RFC 9113 3.2).
+
+import type { Socket } from "node:net";
+import { completeClocks } from "../http/clocks.ts";
+import { defaultRequestLimits } from "../limits.ts";
+import type { Connection } from "../http/connection.ts";
+import type { Http1Front, Http1FrontOptions } from "../http/node-http1.ts";
+import { Http2Connection } from "./connection.ts";
+import type { Http2Context } from "./context.ts";
+import { createFieldEncoder } from "./hpack-encoder.ts";
+import { limitsFor, type Http2Limits } from "./limits.ts";
+import { createChunkPool } from "./output.ts";
+
+/** Faults come as fast as clients can connect: one line tells of so many. */
+const COMPLAINT_MS = 1_000;
+
+/** The same as for HTTP/1.1, and limits that only HTTP/2 needs. */
+export type Http2FrontOptions = Http1FrontOptions & { readonly http2Limits?: Partial<Http2Limits> };
+
+/** Starts a front. */
+export function createHttp2Front(options: Http2FrontOptions): Http1Front {
+  const { counters, log, limits: requestLimits = defaultRequestLimits } = options;
+  const clocks = completeClocks(options.clocks);
+  const connections = new Set<Http2Connection>();
+  let isDraining = false;
+  let complainedAt = -COMPLAINT_MS;
+  let untold = 0;
+  const context: Http2Context = {
+    ...options,
+    clocks,
+    limits: { ...limitsFor(requestLimits), ...options.http2Limits },
+    requestLimits,
+    encoder: createFieldEncoder(),
+    pool: createChunkPool(),
+    onFault({ remoteAddress }, code, reason) {
+      counters.worker.http2Faults += 1;
+      untold += 1;
+      if (performance.now() - complainedAt < COMPLAINT_MS) return;
+      complainedAt = performance.now();
+      log.info({ remoteAddress, code, count: untold }, `HTTP/2 connection ended: ${reason}`);
+      untold = 0;
+    },
+  };
+  const onGone = (gone: Http2Connection): void => void connections.delete(gone);
+  const sweep = setInterval(() => {
+    const now = performance.now();
+    for (const connection of connections) connection.sweep(now);
+  }, clocks.sweepMs);
+  sweep.unref();
+
+  return {
+    get active() {
+      return counters.activeRequests;
+    },
+    get open() {
+      return connections.size;
+    },
+    adopt(socket: Socket, connection: Connection) {
+      const adopted = new Http2Connection(context, socket, connection, onGone);
+      connections.add(adopted);
+      adopted.attach();
+      if (isDraining) adopted.leave();
+    },
+    drain() {
+      isDraining = true;
+      for (const connection of connections) connection.leave();
+    },
+    shedIdle(count) {
+      const idle = [...connections].filter((connection) => connection.isIdle);
+      const leaving = idle.toSorted((one, other) => one.since - other.since).slice(0, count);
+      for (const connection of leaving) connection.destroy();
+      return leaving.length;
+    },
+    closeIdle() {
+      for (const connection of connections) if (connection.isIdle) connection.close();
+    },
+    stop() {
+      clearInterval(sweep);
+      for (const connection of connections) connection.destroy();
+    },
+  };
+}

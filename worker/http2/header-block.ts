@@ -1,0 +1,46 @@
+// A block of fields and the frames it comes in: HEADERS, then CONTINUATION until END_HEADERS, with nothing between (RFC 9113 6.10).
+
+import { ConnectionFault, flag } from "./frame.ts";
+import type { Http2Limits } from "./limits.ts";
+
+/** A block that has begun. */
+export type OpenBlock = {
+  readonly stream: number;
+  readonly endsStream: boolean;
+  readonly pieces: Buffer[];
+  bytes: number;
+  frames: number;
+  /** performance.now(); the whole of it must come in time. */
+  readonly since: number;
+};
+
+/** The payload of a HEADERS or DATA frame without its padding. */
+export type Payload = { readonly start: number; readonly end: number };
+
+/** Takes padding off (RFC 9113 6.1). */
+export function unpad(flags: number, source: Buffer, start: number, end: number): Payload {
+  if (!(flags & flag.padded)) return { start, end };
+  if (start === end) throw new ConnectionFault("FRAME_SIZE_ERROR", "A padded frame is empty");
+  const padding = source[start] ?? 0;
+  if (padding >= end - start)
+    throw new ConnectionFault("PROTOCOL_ERROR", "The padding is longer than its frame");
+  return { start: start + 1, end: end - padding };
+}
+
+/** Adds a piece to a block, within limits. */
+export function extendBlock(
+  block: OpenBlock,
+  limits: Http2Limits,
+  source: Buffer,
+  start: number,
+  end: number,
+): void {
+  block.frames += 1;
+  block.bytes += end - start;
+  if (block.bytes > limits.headerBlockBytes)
+    throw new ConnectionFault("ENHANCE_YOUR_CALM", "A block of fields is too large");
+  if (block.frames > limits.continuations)
+    throw new ConnectionFault("ENHANCE_YOUR_CALM", "A block of fields has too many frames");
+  // A copy: the frame's bytes are the next one's in a moment.
+  block.pieces.push(Buffer.from(source.subarray(start, end)));
+}

@@ -1,0 +1,162 @@
+// What leaves a connection: frames are put one behind the other into large buffers, and all that gathered leaves in one write.
+// While the kernel has not taken one write there is no other.
+
+import type { Socket } from "node:net";
+import { FRAME_HEADER_BYTES, frameType, type ErrorName, errorCode } from "./frame.ts";
+
+/** Of a buffer; a large body leaves in writes of this size. */
+export const CHUNK_BYTES = 64 * 1024;
+/** Buffers that wait to be used again, for all connections of a worker. */
+const MAX_SPARE = 64;
+
+/** Buffers that many connections take turns with. */
+export type ChunkPool = { take(): Buffer; give(chunk: Buffer): void };
+
+export function createChunkPool(): ChunkPool {
+  const spare: Buffer[] = [];
+  return {
+    take: () => spare.pop() ?? Buffer.allocUnsafeSlow(CHUNK_BYTES),
+    give(chunk) {
+      if (spare.length < MAX_SPARE) spare.push(chunk);
+    },
+  };
+}
+
+/** Who wants to know that the kernel has it. */
+export type Waiter = { taken(): void };
+
+export class Output {
+  readonly #socket: Socket;
+  readonly #pool: ChunkPool;
+  /** Called when a write is done and the next may begin. */
+  readonly #onTaken: () => void;
+  #chunk: Buffer | undefined;
+  #used = 0;
+  readonly #full: Buffer[] = [];
+  #isWriting = false;
+  /** Told when what is put in before now has been taken. */
+  #waiting: Waiter[] = [];
+  #waitingBytes = 0;
+
+  constructor(socket: Socket, pool: ChunkPool, onTaken: () => void) {
+    this.#socket = socket;
+    this.#pool = pool;
+    this.#onTaken = onTaken;
+  }
+
+  /** Bytes the kernel has not taken. */
+  get pendingBytes(): number {
+    return this.#waitingBytes;
+  }
+
+  /** Begins a frame of `bytes`, which must follow. */
+  frame(type: number, flags: number, stream: number, bytes: number): void {
+    const chunk = this.#room(FRAME_HEADER_BYTES);
+    const at = this.#used;
+    chunk[at] = bytes >> 16;
+    chunk[at + 1] = bytes >> 8;
+    chunk[at + 2] = bytes;
+    chunk[at + 3] = type;
+    chunk[at + 4] = flags;
+    chunk[at + 5] = stream >>> 24;
+    chunk[at + 6] = stream >> 16;
+    chunk[at + 7] = stream >> 8;
+    chunk[at + 8] = stream;
+    this.#advance(FRAME_HEADER_BYTES);
+  }
+
+  number32(value: number): void {
+    const chunk = this.#room(4);
+    chunk.writeUInt32BE(value, this.#used);
+    this.#advance(4);
+  }
+
+  number16(value: number): void {
+    const chunk = this.#room(2);
+    chunk.writeUInt16BE(value, this.#used);
+    this.#advance(2);
+  }
+
+  /** Copies a part of `source`. */
+  bytes(source: Uint8Array, start: number, end: number): void {
+    for (let from = start; from < end;) {
+      const chunk = this.#room(1);
+      const count = Math.min(end - from, CHUNK_BYTES - this.#used);
+      const isWhole = from === 0 && count === source.length;
+      chunk.set(isWhole ? source : source.subarray(from, from + count), this.#used);
+      this.#advance(count);
+      from += count;
+    }
+  }
+
+  windowUpdate(stream: number, increment: number): void {
+    this.frame(frameType.windowUpdate, 0, stream, 4);
+    this.number32(increment);
+  }
+
+  rstStream(stream: number, code: ErrorName): void {
+    this.frame(frameType.rstStream, 0, stream, 4);
+    this.number32(errorCode[code]);
+  }
+
+  goaway(lastStream: number, code: ErrorName, reason: string): void {
+    const text = Buffer.from(reason, "latin1");
+    this.frame(frameType.goaway, 0, 0, 8 + text.length);
+    this.number32(lastStream);
+    this.number32(errorCode[code]);
+    this.bytes(text, 0, text.length);
+  }
+
+  /** Tells when everything up to now has been taken by the kernel; never, if the connection goes before. */
+  whenTaken(waiter: Waiter): void {
+    this.#waiting.push(waiter);
+  }
+
+  /** Writes what there is, unless a write is on its way; then it follows that. */
+  flush(): void {
+    if (this.#isWriting || this.#waitingBytes === 0) return;
+    const socket = this.#socket;
+    if (!socket.writable) return;
+    const chunks = this.#full.splice(0);
+    const last = this.#chunk;
+    const lastBytes = this.#used;
+    this.#chunk = undefined;
+    this.#used = 0;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    const bytes = this.#waitingBytes;
+    this.#isWriting = true;
+    const taken = (error?: Error | null): void => {
+      if (error) return;
+      for (const chunk of chunks) if (chunk.length === CHUNK_BYTES) this.#pool.give(chunk);
+      if (last) this.#pool.give(last);
+      this.#isWriting = false;
+      this.#waitingBytes -= bytes;
+      for (const waiter of waiting) waiter.taken();
+      this.#onTaken();
+    };
+    if (chunks.length === 0) {
+      if (last) socket.write(last.subarray(0, lastBytes), taken);
+      return;
+    }
+    socket.cork();
+    for (const chunk of chunks)
+      socket.write(chunk, last || chunk !== chunks.at(-1) ? undefined : taken);
+    if (last) socket.write(last.subarray(0, lastBytes), taken);
+    socket.uncork();
+  }
+
+  #advance(bytes: number): void {
+    this.#used += bytes;
+    this.#waitingBytes += bytes;
+  }
+
+  /** A buffer with room for `bytes` in one piece, at #used. The rest of the one before may stay empty. */
+  #room(bytes: number): Buffer {
+    const chunk = this.#chunk;
+    if (chunk && CHUNK_BYTES - this.#used >= bytes) return chunk;
+    if (chunk) this.#full.push(chunk.length === this.#used ? chunk : chunk.subarray(0, this.#used));
+    this.#used = 0;
+    return (this.#chunk = this.#pool.take());
+  }
+}

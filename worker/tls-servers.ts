@@ -1,0 +1,162 @@
+// The TLS servers of one listener: one for each certificate with its settings, made when the first client needs it, because
+// OpenSSL takes 34 KB and 0.4 ms for one and a site may have thousands. Certificates and ticket keys change under way;
+// connections that are there keep what they were made with.
+
+import { createHash, hkdfSync } from "node:crypto";
+import tls from "node:tls";
+import { vhostKey } from "../config/listeners.ts";
+import type { ServerConfig } from "../config/server.ts";
+import { clientRules, tlsSettings } from "../config/tls-settings.ts";
+import type { VhostConfig } from "../config/vhost.ts";
+import type { VhostSecrets } from "../ipc/messages.ts";
+import type { Logger } from "../log/logger.ts";
+import { readClientCertificate } from "./client-certificate.ts";
+import type { TlsSession } from "./http/connection.ts";
+
+/** Of a session id context; OpenSSL takes 32 bytes. */
+const CONTEXT_CHARACTERS = 32;
+/** What Node takes: a name, a key for the integrity and one for the secrecy of tickets. */
+const TICKET_KEY_BYTES = 48;
+
+export type TlsServersOptions = {
+  readonly config: ServerConfig;
+  readonly secrets: readonly VhostSecrets[];
+  /** What the ticket keys of all servers are made from; the same in every worker. */
+  readonly ticketSecret: Uint8Array;
+  readonly log: Logger;
+  readonly handshakeMs: number;
+  /** The handshake is done. `socket.alpnProtocol` tells what was settled on. */
+  readonly onSecure: (socket: tls.TLSSocket, session: TlsSession) => void;
+};
+
+export type TlsServers = {
+  /** The server of a vhost; undefined where it has no certificate, or one that OpenSSL does not take. */
+  of(vhost: number): tls.Server | undefined;
+  /** New certificates for some vhosts. */
+  renew(secrets: readonly VhostSecrets[]): void;
+  /** New ticket keys; tickets of the old ones lead to full handshakes, as Node knows one key at a time. */
+  renewTickets(ticketSecret: Uint8Array): void;
+};
+
+type Entry = { readonly server: tls.Server; readonly context: string };
+
+/** Makes no server yet. */
+export function createTlsServers(options: TlsServersOptions): TlsServers {
+  const { config, log } = options;
+  const secrets = new Map(options.secrets.map((secret) => [secret.vhost, secret]));
+  const identities = new Map<number, string>();
+  const entries = new Map<string, Entry | undefined>();
+  let { ticketSecret } = options;
+
+  function make(vhost: VhostConfig, secret: VhostSecrets): Entry | undefined {
+    try {
+      const context = sessionContext(vhost, secret, config);
+      const ticketKeys = deriveTicketKeys(ticketSecret, context);
+      return { context, server: createServer(vhost, secret, context, ticketKeys, options) };
+    } catch (error) {
+      // The supervisor has tried the same, so this is next to impossible; a client more or less must not end the worker.
+      log.error({ err: error }, `TLS of "${vhostKey(vhost)}" cannot be set up`);
+      return undefined;
+    }
+  }
+
+  return {
+    of(index) {
+      const known = identities.get(index);
+      if (known !== undefined && entries.has(known)) return entries.get(known)?.server;
+      const secret = secrets.get(index);
+      const vhost = config.vhosts[index];
+      if (!secret || !vhost) return undefined;
+      const identity = identityOf(vhost, secret, config);
+      identities.set(index, identity);
+      if (!entries.has(identity)) entries.set(identity, make(vhost, secret));
+      return entries.get(identity)?.server;
+    },
+    renew(renewed) {
+      for (const secret of renewed) {
+        secrets.set(secret.vhost, secret);
+        identities.delete(secret.vhost);
+      }
+      const inUse = new Set(identities.values());
+      for (const identity of entries.keys()) if (!inUse.has(identity)) entries.delete(identity);
+    },
+    renewTickets(renewed) {
+      ticketSecret = renewed;
+      for (const entry of entries.values())
+        entry?.server.setTicketKeys(deriveTicketKeys(renewed, entry.context));
+    },
+  };
+}
+
+/** Vhosts with equal certificates and settings share a server. */
+function identityOf(vhost: VhostConfig, secret: VhostSecrets, config: ServerConfig): string {
+  const { cert, key, ca, ocsp } = secret;
+  return digest(cert, key, ca ?? "", ocsp ?? "", sessionContext(vhost, secret, config));
+}
+
+/**
+ * Sessions resume between vhosts with equal settings. A vhost that asks for client certificates has a context of its own,
+ * so nothing that was begun elsewhere, or under other authorities, gets past that question.
+ */
+function sessionContext(vhost: VhostConfig, secret: VhostSecrets, config: ServerConfig): string {
+  const rules = clientRules(vhost) === "" ? [] : [vhostKey(vhost), secret.ca ?? ""];
+  const settings = JSON.stringify(tlsSettings(vhost, config.global));
+  return digest(settings, ...rules).slice(0, CONTEXT_CHARACTERS);
+}
+
+/** Keys of their own for each context: a ticket cannot even be read in another one. */
+function deriveTicketKeys(secret: Uint8Array, context: string): Buffer {
+  return Buffer.from(
+    hkdfSync("sha256", secret, "", `session tickets ${context}`, TICKET_KEY_BYTES),
+  );
+}
+
+function createServer(
+  vhost: VhostConfig,
+  secret: VhostSecrets,
+  sessionIdContext: string,
+  ticketKeys: Buffer,
+  options: TlsServersOptions,
+): tls.Server {
+  const { log, onSecure } = options;
+  const settings = tlsSettings(vhost, options.config.global);
+  const rules = clientRules(vhost);
+  const asksClient = rules !== "";
+  const server = tls.createServer({
+    ...settings,
+    ALPNProtocols: [...settings.ALPNProtocols],
+    cert: Buffer.from(secret.cert),
+    key: Buffer.from(secret.key),
+    ...(secret.ca && { ca: Buffer.from(secret.ca) }),
+    // Clients know whether they have AES in hardware (Mozilla's recommendation); SSL_OP_CIPHER_SERVER_PREFERENCE turns it round.
+    honorCipherOrder: false,
+    // A client without a certificate gets an alert; one with a bad one is cut by Node, whose OpenSSL callback lets all pass.
+    requestCert: asksClient,
+    rejectUnauthorized: asksClient,
+    ticketKeys,
+    sessionIdContext,
+    handshakeTimeout: options.handshakeMs,
+  });
+  const { ocsp } = secret;
+  if (ocsp) server.on("OCSPRequest", (_own, _issuer, answer) => answer(null, Buffer.from(ocsp)));
+  server.on("secureConnection", (socket) => {
+    // Node cuts what is not authorized; to take one for a client that is would open the vhost.
+    if (asksClient && !socket.authorized) return void socket.destroy();
+    onSecure(socket, {
+      clientRules: rules,
+      client: asksClient ? readClientCertificate(socket) : undefined,
+    });
+  });
+  server.on("tlsClientError", (error: NodeJS.ErrnoException, socket) => {
+    log.debug({ code: error.code, vhost: vhost.name }, "TLS handshake failed");
+    socket.destroy();
+  });
+  return server;
+}
+
+function digest(...parts: readonly (Uint8Array | string)[]): string {
+  const hash = createHash("sha256");
+  // Each with its length, so that no two lists come to one text.
+  for (const part of parts) hash.update(`${part.length} `).update(part);
+  return hash.digest("hex");
+}
