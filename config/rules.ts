@@ -32,7 +32,8 @@ export function checkRules(draft: Draft, placeOf: PlaceOf, report: Report): void
       checkTls(vhost.keys, say);
     }
     const proxies = vhost.keys?.["trusted-proxies"] ?? draft.global?.["trusted-proxies"] ?? [];
-    checkAccess(vhost, proxies.length > 0, say);
+    const isBehindProxies = proxies.length > 0 || vhost.keys?.["proxy-protocol"] !== undefined;
+    checkAccess(vhost, isBehindProxies, say);
     checkMounts(vhost, (path) => name(placeOf(vhost.where, path, "error", "")), say);
   }
   for (const listener of listenersOf(draft.vhosts.map((vhost) => vhost.keys)))
