@@ -1,7 +1,8 @@
 // The fronts of a worker as one: a connection goes to HTTP/2 where ALPN settled on it, else to HTTP/1.1.
 
 import type { Socket } from "node:net";
-import { createHttp1Front, type Http1Front, type Http1FrontOptions } from "./http/node-http1.ts";
+import { createLane } from "./http/lane.ts";
+import type { Http1Front, Http1FrontOptions } from "./http/node-http1.ts";
 import { createHttp2Front } from "./http2/front.ts";
 
 /** As TLS names it (RFC 9113 3.2). */
@@ -9,7 +10,7 @@ const HTTP2 = "h2";
 
 /** Starts all fronts. */
 export function createFronts(options: Http1FrontOptions): Http1Front {
-  const http1 = createHttp1Front(options);
+  const http1 = createLane(options);
   const http2 = createHttp2Front(options);
   return {
     get active() {

@@ -6,6 +6,8 @@ import type { Logger } from "../log/logger.ts";
 import type { Starter } from "../posix/child.ts";
 import type { ByteString, Exchange } from "./http/exchange.ts";
 import type { Compressor } from "./compressor.ts";
+import type { ReadyRequest } from "./http/lane-head.ts";
+import type { PreparedReply } from "./http/prepared.ts";
 import type { CgiCounters } from "./counters.ts";
 import type { Docroots } from "./docroot.ts";
 import type { ProtocolHost } from "./protocol-host.ts";
@@ -14,6 +16,12 @@ import type { ProtocolHost } from "./protocol-host.ts";
 export interface Mount {
   /** `rest` is the decoded path behind the mountpoint: "" or "/…". A throw becomes an error reply. */
   handle(exchange: Exchange, rest: ByteString): void | Promise<void>;
+  /**
+   * The same answer, where it is ready in memory: the lane sends it by itself and never asks `handle`. A promise: ask again once
+   * it is done. Undefined: only `handle` can answer. `request` is valid during the call. Whatever wraps a mount and does not
+   * know of this has none, and sees every request.
+   */
+  ready?(request: ReadyRequest, rest: ByteString): PreparedReply | Promise<void> | undefined;
   /** Ends what outlives requests (children, watchers). */
   stop?(): void;
 }

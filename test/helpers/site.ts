@@ -16,8 +16,8 @@ import { createCompressor } from "../../worker/compressor.ts";
 import { createCounters, type Counters } from "../../worker/counters.ts";
 import { createDocroots } from "../../worker/docroot.ts";
 import type { Clocks } from "../../worker/http/clocks.ts";
+import { createLane } from "../../worker/http/lane.ts";
 import {
-  createHttp1Front,
   type Http1Front,
   type Http1FrontOptions,
   type UpgradeRequest,
@@ -35,6 +35,8 @@ export type TestMount = {
   /** Keys of a mount as in a file; without "origin" `handle` answers. */
   readonly keys?: Record<string, unknown>;
   readonly handle?: Mount["handle"];
+  /** What the mount of `handle` has ready. */
+  readonly ready?: Mount["ready"];
   readonly guard?: Guard;
 };
 
@@ -53,7 +55,7 @@ export type TestSiteOptions = {
   readonly vhosts: readonly TestVhost[];
   readonly clocks?: Partial<Clocks>;
   readonly limits?: Partial<RequestLimits>;
-  /** Serves all connections; HTTP/1.1 by default. */
+  /** Serves all connections; by default HTTP/1.1 with the lane. */
   readonly createFront?: (options: Http1FrontOptions) => Http1Front;
   readonly serverString?: string;
   readonly onUpgrade?: (upgrade: UpgradeRequest) => void;
@@ -112,9 +114,9 @@ export async function startSite(t: TestContext, options: TestSiteOptions): Promi
         refuse: (key: string, message: string) => void refused.push(`${key}: ${message}`),
       };
       const mounts: LiveMount[] = await Promise.all(
-        vhost.mounts.map(async ({ handle, guard }, index) => {
+        vhost.mounts.map(async ({ handle, ready, guard }, index) => {
           const own = config.mounts[index] ?? mountConfig("/");
-          if (handle) return { config: own, mount: { handle }, guard };
+          if (handle) return { config: own, mount: { handle, ...(ready && { ready }) }, guard };
           return { config: own, mount: await provision({ ...context, config: own }), guard };
         }),
       );
@@ -132,7 +134,7 @@ export async function startSite(t: TestContext, options: TestSiteOptions): Promi
       });
     }),
   );
-  const front = (options.createFront ?? createHttp1Front)({
+  const front = (options.createFront ?? createLane)({
     router: createRouter([{ listener: LISTENER, vhosts, overrides: [] }]),
     serverString: options.serverString,
     clocks: { headerMs: 10_000, sweepMs: 20, ...options.clocks },

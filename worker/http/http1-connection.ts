@@ -38,6 +38,17 @@ export type Http1Context = {
   readonly onGone: (connection: Http1Connection) => void;
 };
 
+/** What another front has done on a connection before it came here. */
+export type Past = {
+  /** That of its last request. */
+  readonly vhost: SiteVhost;
+  readonly requests: number;
+  /** Whether it has a seat of that vhost. */
+  readonly isSeated: boolean;
+  /** Bytes read that are counted. Those written all are. */
+  readonly countedRead: number;
+};
+
 type State = "waiting" | "busy" | "lingering" | "upgraded" | "closed";
 type Pending = readonly [request: IncomingMessage, response: ServerResponse];
 
@@ -63,14 +74,19 @@ export class Http1Connection {
   readonly #bodyPace: Pace;
   readonly #sendPace: Pace;
 
-  constructor(context: Http1Context, socket: Socket, connection: Connection) {
+  constructor(context: Http1Context, socket: Socket, connection: Connection, past?: Past) {
     this.#context = context;
     this.#socket = socket;
     this.#connection = connection;
-    this.#vhost = context.router.vhostFor(connection, undefined);
+    this.#vhost = past?.vhost ?? context.router.vhostFor(connection, undefined);
     const { minBodyRate, progressMs, minSendRate, sendMs } = context.clocks;
     this.#bodyPace = new Pace(minBodyRate, progressMs, () => socket.bytesRead);
     this.#sendPace = new Pace(minSendRate, sendMs, () => takenBytes(socket));
+    if (!past) return;
+    this.#requests = past.requests;
+    this.#isSeated = past.isSeated;
+    this.#countedRead = past.countedRead;
+    this.#countedWritten = socket.bytesWritten;
   }
 
   /** Watches the socket. To be called when Node's parser has its own listeners on it: on "resume" the last word must be ours. */

@@ -10,12 +10,12 @@ import { defaultRequestLimits, type RequestLimits } from "../limits.ts";
 import type { Router } from "../router.ts";
 import { completeClocks, type ClockOptions, type Clocks } from "./clocks.ts";
 import type { Connection } from "./connection.ts";
-import { Http1Connection, type Http1Context } from "./http1-connection.ts";
+import { Http1Connection, type Http1Context, type Past } from "./http1-connection.ts";
 import { http } from "./lean-http.ts";
 import type { ParserError } from "./parser-fault.ts";
 import type { UpgradeRequest } from "./upgrade-request.ts";
 
-export type { Clocks, Connection, UpgradeRequest };
+export type { Clocks, Connection, Past, UpgradeRequest };
 
 export type Http1FrontOptions = {
   readonly router: Router;
@@ -31,7 +31,7 @@ export type Http1FrontOptions = {
 
 export type Http1Front = {
   /** Takes over a connection; bytes already read must have been unshifted. Its server needs `allowHalfOpen` and `noDelay`; whoever accepts counts open connections. */
-  adopt(socket: Socket | TLSSocket, connection: Connection): void;
+  adopt(socket: Socket | TLSSocket, connection: Connection, past?: Past): void;
   /** From now on every answer is the last of its connection; idle connections stay until their keep-alive time is over. */
   drain(): void;
   /** Closes up to so many kept connections, those idle longest first, and tells how many. */
@@ -113,8 +113,8 @@ export function createHttp1Front(options: Http1FrontOptions): Http1Front {
     get open() {
       return connections.size;
     },
-    adopt(socket, connection) {
-      const adopted = new Http1Connection(context, socket, connection);
+    adopt(socket, connection, past) {
+      const adopted = new Http1Connection(context, socket, connection, past);
       connections.add(adopted);
       bySocket.set(socket, adopted);
       server.emit("connection", socket);

@@ -1,0 +1,368 @@
+// One connection in the lane: answers what is ready, in order, with one write for each batch of requests that came together;
+// hands everything else over to Node's parser with the bytes untouched. Between requests it holds no more than its own fields.
+
+import type { Socket } from "node:net";
+import type { Mount } from "../mount.ts";
+import type { MountMatch } from "../router.ts";
+import type { Connection } from "./connection.ts";
+import { HttpError } from "./exchange.ts";
+import type { LaneContext } from "./lane-context.ts";
+import type { LaneHead } from "./lane-head.ts";
+import { LaneVisit } from "./lane-visit.ts";
+import { CLIENT_LEFT, settle, type Outcome } from "./ledger.ts";
+import { discardRest } from "./linger.ts";
+import { Pace, takenBytes } from "./pace.ts";
+import { renderRefusal } from "./refusal.ts";
+import type { Ringing } from "./wheel.ts";
+
+/** Replies of one batch wait for one write up to this many bytes; then the client must take them before the next request is looked at. */
+const MAX_BATCH_BYTES = 256 * 1024;
+/** So often a mount may say "not yet" about one request before it has to answer the slow way. */
+const MAX_WAITS = 2;
+
+const EMPTY = Buffer.alloc(0);
+
+/**
+ * waiting: for a request, or for the rest of one. loading: for a mount. flushing: for the client to take what was written.
+ * lingering: the last answer is out. gone: closed, or handed over.
+ */
+type State = "waiting" | "loading" | "flushing" | "lingering" | "gone";
+
+/** What the next bytes turned out to be: a request whose answer has so many bytes, the beginning of one, not ours, or one whose answer will be ready. */
+type Step = number | "partial" | "foreign" | Promise<void>;
+
+type Ready = NonNullable<Mount["ready"]>;
+
+export class LaneConnection implements Ringing {
+  readonly #context: LaneContext;
+  readonly #socket: Socket;
+  readonly #connection: Connection;
+  #state: State = "waiting";
+  /** performance.now() of the last change of state; of the first byte, while the rest of a head is waited for. */
+  #since: number;
+  /** When the wheel looks here next. */
+  #ringsAt: number;
+  /** Bytes of requests that are not answered yet. */
+  #held: Buffer | undefined;
+  readonly #visit: LaneVisit;
+  /** Requests whose answers the client has not taken yet. */
+  #unsettled: Outcome[] | undefined;
+  /** The last answer is given; or the client has closed its side, and whatever it asked before is all it will get. */
+  #isLast = false;
+  #hasEnded = false;
+  #waits = 0;
+  /** While the client takes its time with an answer; and when that was last looked at. */
+  #pace: Pace | undefined;
+  #watchedAt = 0;
+  /** Made once it is needed: most answers of a TCP connection leave at once. */
+  #whenWritten: ((error?: Error | null) => void) | undefined;
+
+  constructor(context: LaneContext, socket: Socket, connection: Connection) {
+    this.#context = context;
+    this.#socket = socket;
+    this.#connection = connection;
+    this.#visit = new LaneVisit(context, connection);
+    this.#since = performance.now();
+    this.#ringsAt = this.#since + context.clocks.headerMs;
+    context.wheel.add(this, this.#ringsAt);
+  }
+
+  /** Whether the connection can be closed without anybody missing anything. */
+  get isIdle(): boolean {
+    return this.#state === "waiting" && this.#held === undefined;
+  }
+
+  /** Since when it has been kept for the next request; undefined where it is not. */
+  get idleSince(): number | undefined {
+    return this.isIdle && this.#visit.requests > 0 ? this.#since : undefined;
+  }
+
+  /** Bytes have come. */
+  receive(chunk: Buffer): void {
+    const held = this.#held;
+    const bytes = held ? Buffer.concat([held, chunk]) : chunk;
+    if (this.#state === "waiting") this.#process(bytes, performance.now());
+    else {
+      this.#held = bytes;
+      // Bounds what is read ahead; and the client's end must not be told before these bytes have their answers.
+      this.#socket.pause();
+    }
+  }
+
+  /** The client has closed its side. */
+  receiveEnd(): void {
+    if (this.#state !== "waiting") this.#hasEnded = true;
+    else if (this.#held === undefined) this.#finish();
+    else this.#refuse(new HttpError(400, "The request is malformed"));
+  }
+
+  /** The socket has closed. */
+  onClose(): void {
+    const { wheel } = this.#context;
+    if (this.#state === "gone") return;
+    if (this.#state === "loading") this.#abandon();
+    for (const outcome of this.#unsettled ?? []) this.#settleTaken(outcome, "aborted");
+    this.#visit.end(this.#socket);
+    this.#state = "gone";
+    wheel.remove(this);
+  }
+
+  /** Nothing moves on the socket any more. */
+  onStall(): void {
+    if (this.#state === "flushing") this.#socket.destroy();
+  }
+
+  /** Cuts the connection, whatever it is doing. */
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  ring(now: number): number | undefined {
+    const { clocks } = this.#context;
+    if (this.#state === "gone") return undefined;
+    const deadline = this.#deadline();
+    if (deadline === undefined || now < deadline)
+      return (this.#ringsAt = deadline ?? now + clocks.headerMs);
+    if (this.#state === "flushing") return this.#watchPace(now);
+    if (this.#state === "waiting" && this.#held !== undefined) {
+      this.#refuse(new HttpError(408, "The request did not arrive in time"));
+      return (this.#ringsAt = now + clocks.lingerMs);
+    }
+    // Nothing was asked, so nothing is answered.
+    this.#socket.destroy();
+    return (this.#ringsAt = now + clocks.lingerMs);
+  }
+
+  /** A client that is slow, or does not read. */
+  #watchPace(now: number): number {
+    const { minSendRate, sendMs, sweepMs } = this.#context.clocks;
+    const socket = this.#socket;
+    // Node's own timer knows of every byte that moves.
+    if (!this.#pace) {
+      this.#pace = new Pace(minSendRate, sendMs, () => takenBytes(socket));
+      socket.setTimeout(sendMs);
+    } else if (this.#pace.spend(now - this.#watchedAt)) {
+      socket.destroy();
+    }
+    this.#watchedAt = now;
+    return (this.#ringsAt = now + sweepMs);
+  }
+
+  #deadline(): number | undefined {
+    const { headerMs, lingerMs, sweepMs } = this.#context.clocks;
+    if (this.#state === "loading") return undefined;
+    if (this.#state === "lingering") return this.#since + lingerMs;
+    if (this.#state === "flushing") return this.#since + sweepMs;
+    if (this.#held !== undefined || this.#visit.requests === 0) return this.#since + headerMs;
+    return this.#since + this.#visit.vhost.config.keepalive_timeout * 1000;
+  }
+
+  #enter(state: State, since: number): void {
+    this.#state = state;
+    this.#since = since;
+    const deadline = this.#deadline();
+    if (deadline === undefined || deadline >= this.#ringsAt) return;
+    this.#ringsAt = deadline;
+    this.#context.wheel.hasten(this, deadline);
+  }
+
+  /** Answers the requests in `bytes`, as far as it can now, and keeps the others. */
+  #process(bytes: Buffer, startedAt: number): void {
+    const { clock, head, out } = this.#context;
+    clock.update();
+    let rest = bytes;
+    let step: Step = 0;
+    while (rest.length > 0 && typeof step === "number" && this.#state === "waiting") {
+      let at = 0;
+      let batchBytes = 0;
+      while (at < rest.length && batchBytes < MAX_BATCH_BYTES && !this.#isLast) {
+        step = this.#serve(rest, at, startedAt);
+        if (typeof step !== "number") break;
+        at += head.length;
+        batchBytes += step;
+      }
+      // The clock of a head that comes in parts runs from its first byte.
+      if (at > 0 || this.#held === undefined) this.#since = startedAt;
+      if (at > 0) rest = rest.subarray(at);
+      this.#held = rest.length === 0 ? undefined : rest;
+      if (out.length > 0) this.#write(startedAt);
+    }
+    if (this.#state !== "waiting") return;
+    if (step === "foreign") this.#leave(rest);
+    else if (step instanceof Promise) this.#load(step, startedAt);
+    else this.#wait();
+  }
+
+  /** Puts the answer to one request into the batch. */
+  #serve(bytes: Buffer, at: number, startedAt: number): Step {
+    const { head, out, clock, limits, frameOf, isDraining, notFound, outcomes } = this.#context;
+    const verdict = head.parse(bytes, at);
+    if (verdict !== "whole") return verdict;
+    const vhost = this.#visit.find();
+    if (!vhost) return "foreign";
+    const match = vhost.match(head.path);
+    // Who has to be asked first, and what has to be said, is known on the other way only.
+    if (vhost.identify || (match ? match.guard : vhost.guard)) return "foreign";
+    const reply = match ? askMount(match, head) : notFound;
+    if (reply === undefined) return "foreign";
+    if (reply instanceof Promise) {
+      // Nobody may come to wait for it.
+      reply.catch(ignore);
+      this.#waits += 1;
+      return this.#waits > MAX_WAITS ? "foreign" : reply;
+    }
+    this.#waits = 0;
+    if (!this.#visit.choose(vhost)) return "foreign";
+    const closes = head.closes || isDraining() || this.#visit.requests >= limits.maxRequests;
+    this.#isLast = closes;
+    const { isHead } = head;
+    const frame = frameOf(vhost, match ? match.headers : vhost.headers);
+    const sent = reply.write(out, frame, clock, isHead, closes);
+    vhost.counters.tx += sent;
+    outcomes.push(this.#visit.outcome(reply.status, isHead ? 0 : reply.bodyBytes, startedAt));
+    return sent;
+  }
+
+  /** Writes the batch; waits where the client does not take it at once. */
+  #write(now: number): void {
+    const { out, outcomes, counters } = this.#context;
+    const socket = this.#socket;
+    // TLS never takes anything at once, so it is asked to tell; to ask each time would cost a tick for nothing.
+    const tells = this.#connection.secure ? (this.#whenWritten ??= this.#afterWrite()) : undefined;
+    const last = out.pop() ?? EMPTY;
+    if (out.length > 0) socket.cork();
+    for (const buffer of out) socket.write(buffer);
+    if (tells) socket.write(last, tells);
+    else socket.write(last);
+    if (out.length > 0) socket.uncork();
+    out.length = 0;
+    if (!tells && socket.writableLength === 0) {
+      for (const outcome of outcomes) settle(counters, outcome);
+      outcomes.length = 0;
+      if (this.#isLast) this.#linger();
+      return;
+    }
+    if (!tells) socket.write(EMPTY, (this.#whenWritten ??= this.#afterWrite()));
+    this.#unsettled = outcomes.splice(0);
+    counters.activeRequests += this.#unsettled.length;
+    this.#enter("flushing", now);
+    if (this.#held !== undefined) socket.pause();
+  }
+
+  #afterWrite(): (error?: Error | null) => void {
+    return (error) => {
+      // The socket closes then, and that settles it.
+      if (!error && this.#state === "flushing") this.#flushed();
+    };
+  }
+
+  /** The client has taken everything. */
+  #flushed(): void {
+    for (const outcome of this.#unsettled ?? []) this.#settleTaken(outcome);
+    this.#unsettled = undefined;
+    if (this.#pace) {
+      this.#pace = undefined;
+      this.#socket.setTimeout(0);
+    }
+    if (this.#isLast) this.#linger();
+    else this.#proceed(performance.now());
+  }
+
+  #settleTaken(outcome: Outcome, mark?: "aborted"): void {
+    const { counters } = this.#context;
+    counters.activeRequests -= 1;
+    settle(counters, mark ? { ...outcome, mark } : outcome);
+  }
+
+  /** A mount has to fetch something before it can tell. */
+  #load(ready: Promise<void>, startedAt: number): void {
+    this.#context.counters.activeRequests += 1;
+    this.#enter("loading", startedAt);
+    const resume = (): void => {
+      if (this.#state !== "loading") return;
+      this.#context.counters.activeRequests -= 1;
+      this.#proceed(startedAt);
+    };
+    // A mount that fails now fails again when it is asked, and says why on the other way.
+    ready.then(resume, resume);
+  }
+
+  /** The client went before there was an answer. */
+  #abandon(): void {
+    const { head } = this.#context;
+    if (!this.#held || head.parse(this.#held, 0) !== "whole") return;
+    const vhost = this.#visit.find();
+    if (vhost) this.#visit.choose(vhost);
+    this.#settleTaken({ ...this.#visit.outcome(CLIENT_LEFT, 0, this.#since), mark: "aborted" });
+  }
+
+  /** Turns to what the client has sent meanwhile. */
+  #proceed(startedAt: number): void {
+    this.#enter("waiting", startedAt);
+    const held = this.#held;
+    if (held !== undefined) {
+      this.#held = undefined;
+      this.#process(held, startedAt);
+    } else this.#wait();
+  }
+
+  /** Nothing is left to do before the client sends more. */
+  #wait(): void {
+    if (this.#held === undefined && this.#hasEnded) return this.#finish();
+    this.#enter("waiting", this.#since);
+    if (this.#socket.isPaused()) this.#socket.resume();
+  }
+
+  /** The client has said everything, and has its answers. */
+  #finish(): void {
+    this.#enter("lingering", performance.now());
+    this.#socket.end();
+  }
+
+  #linger(): void {
+    this.#held = undefined;
+    this.#enter("lingering", performance.now());
+    discardRest(this.#socket);
+  }
+
+  /** Answers what cannot be read, and closes. */
+  #refuse(refusal: HttpError): void {
+    const { counters, serverString } = this.#context;
+    const vhost = this.#visit.vhost;
+    const { head, page } = renderRefusal(refusal, vhost.headers, serverString);
+    settle(counters, {
+      vhost,
+      remoteAddress: this.#connection.remoteAddress,
+      requestLine: undefined,
+      status: refusal.status,
+      bytes: page.length,
+      startedAt: performance.now(),
+      mark: "rejected",
+    });
+    vhost.counters.tx += head.length + page.length;
+    if (this.#socket.writable) {
+      this.#socket.write(head, "latin1");
+      this.#socket.write(page);
+    }
+    this.#linger();
+  }
+
+  /** From here on the connection is Node's. */
+  #leave(rest: Buffer): void {
+    this.#state = "gone";
+    this.#held = undefined;
+    this.#context.wheel.remove(this);
+    this.#context.handOver(this.#socket, rest, this.#connection, this.#visit.past);
+  }
+}
+
+function askMount({ mount, rest }: MountMatch, head: LaneHead): ReturnType<Ready> {
+  try {
+    return mount.ready?.(head, rest);
+  } catch {
+    // It fails again on the other way, where it is told.
+    return undefined;
+  }
+}
+
+function ignore(): void {}

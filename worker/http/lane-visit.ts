@@ -1,0 +1,98 @@
+// Where a connection in the lane stands among the vhosts: which it asks, its seat there, what is counted for it.
+
+import type { Socket } from "node:net";
+import type { SiteVhost } from "../router.ts";
+import type { Connection } from "./connection.ts";
+import { parseAuthority } from "./host.ts";
+import type { LaneContext } from "./lane-context.ts";
+import type { Outcome } from "./ledger.ts";
+import type { Past } from "./node-http1.ts";
+
+export class LaneVisit {
+  readonly #context: LaneContext;
+  readonly #connection: Connection;
+  /** That of the last request, at first the default one. Bytes count for it. */
+  #vhost: SiteVhost;
+  /** Host field of the last request. */
+  #host: string | undefined;
+  #requests = 0;
+  #isSeated = false;
+  #countedRead = 0;
+
+  constructor(context: LaneContext, connection: Connection) {
+    this.#context = context;
+    this.#connection = connection;
+    this.#vhost = context.router.vhostFor(connection, undefined);
+  }
+
+  get vhost(): SiteVhost {
+    return this.#vhost;
+  }
+  get requests(): number {
+    return this.#requests;
+  }
+
+  /** The vhost that the request in hand asks; undefined where its Host field names none. */
+  find(): SiteVhost | undefined {
+    const { head, router } = this.#context;
+    // Nearly always.
+    if (head.host === this.#host) return this.#vhost;
+    const authority = parseAuthority(head.host);
+    return authority && router.vhostFor(this.#connection, authority.host);
+  }
+
+  /** The request in hand is answered for `vhost`. False where that has no place for another connection. */
+  choose(vhost: SiteVhost): boolean {
+    if (!this.#isSeated || vhost !== this.#vhost) {
+      if (!vhost.seats.take()) return false;
+      this.#leaveSeat();
+      this.#isSeated = true;
+    }
+    const { head } = this.#context;
+    this.#vhost = vhost;
+    this.#host = head.host;
+    if (this.#requests === 0) vhost.counters.connections += 1;
+    this.#requests += 1;
+    vhost.counters.rx += head.length;
+    this.#countedRead += head.length;
+    return true;
+  }
+
+  /** How the request in hand ended. */
+  outcome(status: number, bytes: number, startedAt: number): Outcome {
+    const { head } = this.#context;
+    return {
+      vhost: this.#vhost,
+      remoteAddress: this.#connection.remoteAddress,
+      requestLine: head.requestLine,
+      referer: head.referer,
+      userAgent: head.userAgent,
+      status,
+      bytes,
+      startedAt,
+    };
+  }
+
+  /** The connection goes on elsewhere. */
+  get past(): Past {
+    return {
+      vhost: this.#vhost,
+      requests: this.#requests,
+      isSeated: this.#isSeated,
+      countedRead: this.#countedRead,
+    };
+  }
+
+  /** The connection has closed. */
+  end(socket: Socket): void {
+    const { counters } = this.#vhost;
+    counters.rx += Math.max(0, socket.bytesRead - this.#countedRead);
+    if (this.#requests === 0) counters.connections += 1;
+    this.#leaveSeat();
+  }
+
+  #leaveSeat(): void {
+    if (this.#isSeated) this.#vhost.seats.leave();
+    this.#isSeated = false;
+  }
+}
