@@ -1,7 +1,8 @@
 // `portico check`: everything that would keep a configuration from being served, or deserves a look. Nothing is touched.
 
 import { loadConfig, type LoadedConfig } from "../config/load.ts";
-import { ConfigError, sortProblems, type Problem } from "../config/problems.ts";
+import { ConfigError, limitProblems, sortProblems, type Problem } from "../config/problems.ts";
+import { printableJson } from "../config/printable.ts";
 import { createLogger } from "../log/logger.ts";
 import { checkLaunch } from "../supervisor/check.ts";
 import { directoryFault } from "./directory.ts";
@@ -22,11 +23,15 @@ export async function check(options: CheckOptions): Promise<number> {
   }
   const { loaded, problems } =
     fault === undefined ? await findProblems(options) : { problems: [asProblem(fault)] };
-  const errors = sortProblems(problems.filter(({ severity }) => severity === "error"));
-  const remarks = sortProblems(problems.filter(({ severity }) => severity !== "error"));
+  const errors = limitProblems(
+    sortProblems(problems.filter(({ severity }) => severity === "error")),
+  );
+  const remarks = limitProblems(
+    sortProblems(problems.filter(({ severity }) => severity !== "error")),
+  );
   // Errors last: that is where the eye is when a terminal has scrolled.
   const all = [...remarks, ...errors];
-  if (options.json) console.log(JSON.stringify(all, undefined, 2));
+  if (options.json) console.log(printableJson(all));
   else {
     for (const problem of all) console.log(formatFinding(problem, process.stdout));
     console.log(summarize(options.directory, loaded, all));

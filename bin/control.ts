@@ -3,6 +3,7 @@
 import { existsSync } from "node:fs";
 import { loadConfig } from "../config/load.ts";
 import { ConfigError } from "../config/problems.ts";
+import { printableJson } from "../config/printable.ts";
 import type { Board } from "../ipc/stats.ts";
 import {
   askControl,
@@ -22,9 +23,7 @@ export async function control(
   try {
     const answer = await ask(directory, command);
     if (answer.ok && answer.data !== undefined)
-      console.log(
-        asJson ? JSON.stringify(answer.data, undefined, 2) : formatStatus(answer.data as Board),
-      );
+      console.log(asJson ? printableJson(answer.data) : formatStatus(answer.data as Board));
     else (answer.ok ? console.log : console.error)(answer.message);
     return answer.ok ? 0 : 1;
   } catch (error) {

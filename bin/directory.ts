@@ -1,6 +1,6 @@
 // The configuration directory that a command works on.
 
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 
 const DEFAULT_DIRECTORIES = ["/etc/portico", "/etc/lwsws"];
@@ -19,7 +19,10 @@ export function directoryFault(directory: string): string | undefined {
   if (code === "ENOTDIR")
     return `"${directory}" is not a directory; -c takes the one that holds "conf"`;
   if (code !== undefined) return `Cannot read the configuration directory "${directory}": ${code}`;
-  if (existsSync(join(directory, "conf")) || existsSync(join(directory, "conf.d")))
+  // A symlink to nothing is there too: the reader tells what is wrong with it.
+  if (
+    ["conf", "conf.d"].some((name) => lstatSync(join(directory, name), { throwIfNoEntry: false }))
+  )
     return undefined;
   return `"${directory}" holds no configuration, neither a file "conf" nor a directory "conf.d"; ${advice}`;
 }

@@ -6,6 +6,8 @@ import { vhostKey } from "../config/listeners.ts";
 import { loadConfig, type LoadedConfig } from "../config/load.ts";
 import type { Kind } from "../config/members.ts";
 import { keysOfSchemes, type MountConfig } from "../config/mount.ts";
+import { printable, printableJson } from "../config/printable.ts";
+import { HIDDEN, hidePasswords, isSecretName } from "../config/secret-names.ts";
 import { createProvenance, type Provenance, type Written } from "../config/provenance.ts";
 import type { VhostConfig } from "../config/vhost.ts";
 import { formatOrigin } from "../supervisor/greeting.ts";
@@ -16,9 +18,7 @@ import { alignColumns } from "./table.ts";
 export async function dump(directory: string, asJson: boolean): Promise<number> {
   try {
     const loaded = await loadConfig(directory);
-    console.log(
-      asJson ? JSON.stringify(effectiveValues(loaded), undefined, 2) : formatDump(loaded),
-    );
+    console.log(asJson ? printableJson(effectiveValues(loaded)) : formatDump(loaded));
     return 0;
   } catch (error) {
     return reportFailure(error);
@@ -52,7 +52,7 @@ function formatDump(loaded: LoadedConfig): string {
         from === "default" ? from : `${from.file}:${from.line}:${from.column}`,
         JSON.stringify(value),
       ]);
-      return [title, ...alignColumns(rows)].join("\n");
+      return [printable(title), ...alignColumns(rows)].join("\n");
     });
   return [`${directory}: ${files}`, ...blocks].join("\n\n");
 }
@@ -109,7 +109,11 @@ function mountValues(
     const isIdle = keysOfSchemes[value.key]?.includes(mount.origin.scheme) === false;
     if (isIdle && value.from === "default") return [];
     if (value.key !== "origin") return [value];
-    const origin = { key: "origin", value: formatOrigin(mount.origin), from: placeOf(first) };
+    const origin = {
+      key: "origin",
+      value: formatOrigin(mount.origin),
+      from: placeOf(first),
+    };
     if (before === undefined) return [origin];
     return [origin, { key: "origin", value: `callback://${before}`, from: placeOf(second) }];
   });
@@ -124,7 +128,8 @@ function protocolValues(
 ): Value[] {
   const written = provenance.written(vhost.where, ["ws-protocols"]);
   return vhost["ws-protocols"].flatMap(({ name, path }): Value[] => {
-    const below = path.slice("ws-protocols".length);
+    // In an array of objects "[0].name", in one object "name".
+    const below = path.slice("ws-protocols".length).replace(/^\./, "");
     const options = written.filter((one) => one.path.startsWith(`${below}.`));
     if (options.length > 0)
       return options.map((one) => freeValue(name + one.path.slice(below.length), one));
@@ -160,13 +165,12 @@ function placeOf(place: Place | undefined): Value["from"] {
   return place ? { file: place.file, line: place.line ?? 1, column: place.column ?? 1 } : "default";
 }
 
-/** Names under which configurations keep passwords and the like; those of files that hold them end otherwise. */
-const SECRET = /(?:secret|passw(?:or)?d|passphrase|token|credentials?|[-_]key)$/i;
-const HIDDEN = "(hidden)";
-
 /** A header, a variable or an option. Names in it are left as written: what the environment has for them may be a secret. */
 function freeValue(key: string, { value, ...place }: Written): Value {
-  return { key, value: SECRET.test(key) ? HIDDEN : value, from: placeOf(place) };
+  // What it is called begins behind "headers", "cgi-env" or the protocol.
+  const name = key.slice(key.indexOf(".") + 1);
+  const shown = typeof value === "string" ? hidePasswords(value) : value;
+  return { key, value: isSecretName(name) ? HIDDEN : shown, from: placeOf(place) };
 }
 
 /** The Server header is kept as bytes. */

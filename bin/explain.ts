@@ -1,6 +1,7 @@
 // `portico explain URL`: which listener, vhost, mount and file or program would answer, and why.
 
 import { loadConfig, type LoadedConfig } from "../config/load.ts";
+import { printable, printableJson } from "../config/printable.ts";
 import { createLogger } from "../log/logger.ts";
 import { formatOrigin } from "../supervisor/greeting.ts";
 import { findUser } from "../supervisor/launch.ts";
@@ -42,13 +43,11 @@ export async function explain({ directory, url, json }: ExplainOptions): Promise
     const loaded = await loadConfig(directory);
     becomeWorkerUser(loaded);
     const found = await explainUrl(loaded, url);
-    console.log(
-      json ? JSON.stringify(found, undefined, 2) : found.map(formatExplanation).join("\n\n"),
-    );
+    console.log(json ? printableJson(found) : found.map(formatExplanation).join("\n\n"));
     return 0;
   } catch (error) {
     if (!(error instanceof ExplainError)) return reportFailure(error);
-    console.error(`portico: ${error.message}`);
+    console.error(`portico: ${printable(error.message)}`);
     return 1;
   }
 }

@@ -5,6 +5,7 @@ import {
   ConfigError,
   formatProblem,
   formatProblemWithSource,
+  limitProblems,
   type Problem,
   type Severity,
 } from "../config/problems.ts";
@@ -39,7 +40,7 @@ export function reportFailure(error: unknown): number {
       : explainFailure(error);
   if (!failure) throw error;
   const remarks = error instanceof ConfigError ? error.remarks : [];
-  for (const problem of [...failure.problems, ...remarks])
+  for (const problem of [...limitProblems(failure.problems), ...limitProblems(remarks)])
     console.error(formatFinding(problem, process.stderr));
   console.error(`portico: ${failure.message}`);
   return 1;

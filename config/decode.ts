@@ -36,6 +36,8 @@ export type Draft = {
   /** The values of "plugin-dir", in the order of `global["plugin-dir"]`; they may come from several files. */
   readonly pluginDirs: readonly Place[];
   readonly vhosts: readonly VhostDraft[];
+  /** Something that should be a vhost was none. */
+  readonly isVhostLost: boolean;
 };
 
 /** Reads all documents in order. `exists` decides between two readings of a relative origin. */
@@ -53,6 +55,11 @@ export function decodeDocuments(
   };
   const globals: Found[] = [];
   const vhosts: VhostDraft[] = [];
+  let isVhostLost = false;
+  const lostVhost: Report = (problem) => {
+    isVhostLost = true;
+    report(problem);
+  };
   for (const document of documents) {
     const top = { node: document.root, path: "", document };
     for (const part of siftMembers(fileKind, document.root, top, report)) {
@@ -60,14 +67,14 @@ export function decodeDocuments(
         const section = expectObject(part, report);
         if (section) globals.push(...siftMembers(globalKind, section, part, report));
       } else if (part.key === "vhosts")
-        for (const place of elements(part, "vhosts", report)) {
-          const vhost = expectObject(place, report);
+        for (const place of elements(part, "vhosts", lostVhost)) {
+          const vhost = expectObject(place, lostVhost);
           if (vhost) vhosts.push(decodeVhost(vhost, place, reading));
         }
     }
   }
   const pluginDirs = globals.filter((found) => found.key === "plugin-dir").flatMap(spread);
-  return { global: decodeGlobal(globals, documents, report), pluginDirs, vhosts };
+  return { global: decodeGlobal(globals, documents, report), pluginDirs, vhosts, isVhostLost };
 }
 
 /** What one reading works with. */

@@ -68,6 +68,11 @@ export function problemNear(
   return problemAt(document, severity, nearest(document.root, path).node.offset, path, message);
 }
 
+/** Names a value among all problems: its place and its path. */
+export function placeKey({ file, line, column, path }: Problem): string {
+  return `${file}:${line}:${column} ${path}`;
+}
+
 /** "7:5", for a second place named inside a message. */
 export function placeName(document: ConfigDocument, node: Node | { offset: number }): string {
   const { line, column } = document.position(node.offset);

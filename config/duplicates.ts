@@ -3,29 +3,36 @@
 import { placeName, problemAt, type ConfigDocument } from "./document.ts";
 import { repeatableKeys } from "./inert-keys.ts";
 import type { Report } from "./problems.ts";
-import { childPath, type Member, type Node } from "./tree.ts";
+import { childPath, type Member, type Node, type ObjectNode } from "./tree.ts";
 
-/** Reports every key that stands twice in its object, except those that lwsws lets repeat. */
-export function checkDuplicates(document: ConfigDocument, report: Report): void {
-  // Paths are made for what is reported only, and that is rare.
-  if (isSuspect(document.root)) visit(document.root, "");
+/** Reports every key that stands twice in its object, except those that lwsws lets repeat, and takes it out: nothing else is to be said of it. */
+export function refuseDuplicates(document: ConfigDocument, report: Report): ConfigDocument {
+  // Most files have none, and need neither paths nor a copy.
+  if (!isSuspect(document.root)) return document;
+  return { ...document, root: visitObject(document.root, "") };
 
-  function visit(node: Node, path: string): void {
-    if (node.kind === "array")
-      for (const [index, item] of node.items.entries()) visit(item, childPath(path, index));
-    if (node.kind !== "object") return;
+  function visit(node: Node, path: string): Node {
+    if (node.kind === "scalar") return node;
+    if (node.kind === "object") return visitObject(node, path);
+    return { ...node, items: node.items.map((item, index) => visit(item, childPath(path, index))) };
+  }
+
+  function visitObject(node: ObjectNode, path: string): ObjectNode {
     const first = new Map<string, Member>();
-    for (const member of node.members) {
+    const members = node.members.flatMap((member): Member[] => {
+      const at = childPath(path, member.key);
+      const refuse = (message: string): [] => {
+        report(problemAt(document, "error", member.offset, at, message));
+        return [];
+      };
       const earlier = first.get(member.key);
+      if (member.key === "__proto__") return refuse('"__proto__" cannot be a key');
       if (!earlier) first.set(member.key, member);
-      else if (!mayRepeat(member.key, path)) {
-        const message = `Given twice in one object; first at ${placeName(document, earlier)}`;
-        report(problemAt(document, "error", member.offset, childPath(path, member.key), message));
-      }
-      if (member.key === "__proto__")
-        report(problemAt(document, "error", member.offset, path, '"__proto__" cannot be a key'));
-      visit(member.value, childPath(path, member.key));
-    }
+      else if (!mayRepeat(member.key, path))
+        return refuse(`Given twice in one object; first at ${placeName(document, earlier)}`);
+      return [{ ...member, value: visit(member.value, at) }];
+    });
+    return { ...node, members };
   }
 }
 

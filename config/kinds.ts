@@ -49,6 +49,7 @@ export const vhostKind: Kind<typeof vhostShape> = {
   },
   inert: inertVhostKeys,
   aliases: { "keepalive-timeout": "keepalive_timeout" },
+  needs: (keys) => (keys.has("unix-socket") ? [] : ["port"]),
 };
 
 export const mountKind: Kind<typeof mountShape> = {
@@ -58,6 +59,7 @@ export const mountKind: Kind<typeof mountShape> = {
   others: {},
   inert: inertMountKeys,
   aliases: {},
+  needs: () => ["mountpoint", "origin"],
 };
 
 /** The options of a protocol that are the server's; all others are the plugin's, whose own shape decodes them. */

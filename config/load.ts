@@ -5,12 +5,13 @@ import { join, resolve } from "node:path";
 import { decodeDocuments, type VhostDraft } from "./decode.ts";
 import {
   createLocator,
+  placeKey,
   problemAt,
   problemNear,
   type ConfigDocument,
   type SourceFile,
 } from "./document.ts";
-import { checkDuplicates } from "./duplicates.ts";
+import { refuseDuplicates } from "./duplicates.ts";
 import { checkExistence } from "./existence.ts";
 import { readFiles } from "./files.ts";
 import type { GivenConfig } from "./given.ts";
@@ -24,7 +25,7 @@ import {
 } from "./problems.ts";
 import { checkRules, type PlaceOf } from "./rules.ts";
 import type { ServerConfig } from "./server.ts";
-import { substitute, type Definitions, type Environment } from "./substitute.ts";
+import { createNames, substitute, type Environment } from "./substitute.ts";
 import { parseText } from "./text.ts";
 import { nearest } from "./tree.ts";
 import type { VhostConfig } from "./vhost.ts";
@@ -102,16 +103,18 @@ async function loadFiles(
   { environment, problems, mayBeEmpty = false }: Reading,
 ): Promise<LoadedConfig> {
   const report: Report = (problem) => problems.push(problem);
-  const definitions: Definitions = new Map();
+  const names = createNames();
   const documents = files
     .map((file) => readDocument(file, report))
     .filter((document) => document !== undefined)
-    .map((document) => substitute(document, definitions, environment, report));
-  const draft = decodeDocuments(documents, existsSync, report);
+    .map((document) => substitute(document, names, environment, report));
+  const draft = decodeDocuments(documents, existsSync, (problem) => {
+    if (!names.blamed.has(placeKey(problem))) report(problem);
+  });
   const placeOf = createPlacer(documents);
   // A file that could not be read at all may hold what seems to be missing.
   if (documents.length === files.length && files.length > 0) {
-    if (draft.vhosts.length === 0 && !mayBeEmpty)
+    if (draft.vhosts.length === 0 && !draft.isVhostLost && !mayBeEmpty)
       report(placeOf({ file: "", path: "" }, "", "error", NO_VHOST));
     checkRules(draft, placeOf, report);
   }
@@ -145,9 +148,7 @@ function readDocument(source: SourceFile, report: Report): ConfigDocument | unde
     return undefined;
   }
   if (!tree) report(problemAt(where, "notice", 0, "", "Holds nothing but comments"));
-  const document = { ...where, directory: source.directory, root };
-  checkDuplicates(document, report);
-  return document;
+  return refuseDuplicates({ ...where, directory: source.directory, root }, report);
 }
 
 /** Names places in the documents. File "" stands for whichever file gives the key, the last one first. */

@@ -3,10 +3,10 @@
 import { placeName, problemAt, type ConfigDocument } from "./document.ts";
 import { isMissed, repeatableKeys, type InertKeys } from "./inert-keys.ts";
 import type { Problem, Report, Severity } from "./problems.ts";
-import { suggest } from "./suggest.ts";
+import { nearestWord, suggest } from "./suggest.ts";
 import { childPath, nearest, plainValue, type Member, type Node, type ObjectNode } from "./tree.ts";
 import { createObjectDecoder } from "./object-decoder.ts";
-import type { Infer, Issue, ObjectShape } from "./shape.ts";
+import { shown, type Infer, type Issue, type ObjectShape } from "./shape.ts";
 import { resolve } from "node:path";
 
 /** What an object of the configuration may hold. */
@@ -21,6 +21,8 @@ export type Kind<S extends ObjectShape = ObjectShape> = {
   readonly inert: InertKeys;
   /** Second spellings. */
   readonly aliases: Readonly<Record<string, string>>;
+  /** What an object with such keys cannot do without. */
+  readonly needs?: (keys: ReadonlySet<string>) => readonly string[];
 };
 
 /** A value of a key, where it was found. */
@@ -51,7 +53,10 @@ export function siftMembers(kind: Kind, object: ObjectNode, place: Place, report
       report(code === undefined ? problem : { ...problem, code });
     };
     if (isUsed) checkSpelling(kind, object, member, document, say);
-    else sayWhatItIs(kind, member, say);
+    else {
+      const meant = sayWhatItIs(kind, member, neededBy(kind, object), say);
+      if (meant !== undefined) found.push({ key: meant, node: member.value, path, document });
+    }
   }
   return found;
 }
@@ -145,27 +150,42 @@ function isShapeKey(kind: Kind, key: string): boolean {
 
 type Say = (severity: Severity, message: string, code?: Problem["code"]) => void;
 
-function sayWhatItIs(kind: Kind, member: Member, say: Say): void {
+/** What an object lacks to be one of its kind. */
+function neededBy(kind: Kind, { members }: ObjectNode): readonly string[] {
+  if (!kind.needs) return [];
+  const keys = new Set(members.map((member) => officialName(kind, member)));
+  return kind.needs(keys).filter((key) => !keys.has(key));
+}
+
+/** Returns the needed key that a misspelt one is read as, so that it is not called missing as well. */
+function sayWhatItIs(
+  kind: Kind,
+  member: Member,
+  needed: readonly string[],
+  say: Say,
+): string | undefined {
   const inert = Object.hasOwn(kind.inert, member.key) ? kind.inert[member.key] : undefined;
   if (inert) {
-    if (!isMissed(inert, plainValue(member.value))) return;
+    if (!isMissed(inert, plainValue(member.value))) return undefined;
     const message = `"${member.key}" ${inert.says}`;
     if (inert.isGuard) say("error", `${message}, and without it this would stand open`);
     else say("notice", message);
-    return;
+    return undefined;
   }
-  if (member.key.startsWith("="))
-    return say(
-      "warning",
-      `Unknown key; a definition such as "${member.key}" stands at the top level of a file`,
-      "unknown-key",
-    );
+  if (member.key.startsWith("=")) {
+    const message = `Unknown key; a definition such as ${shown(member.key)} stands at the top level of a file`;
+    say("warning", message, "unknown-key");
+    return undefined;
+  }
   const known = [kind.shape.shape, kind.others, kind.inert].flatMap((keys) => Object.keys(keys));
-  say(
-    "warning",
-    `Unknown key "${member.key}" in ${kind.title}; it has no effect${suggest(member.key, known)}`,
-    "unknown-key",
-  );
+  const near = nearestWord(member.key, known);
+  const what = `Unknown key ${shown(member.key)} in ${kind.title}`;
+  if (near !== undefined && needed.includes(near)) {
+    say("error", `${what}; did you mean "${near}"?`);
+    return near;
+  }
+  say("warning", `${what}; it has no effect${suggest(member.key, known)}`, "unknown-key");
+  return undefined;
 }
 
 /** The values of a repeatable key: each its own, or several in an array. */

@@ -27,6 +27,8 @@ export function parseOrigin(value: string): Origin | string {
   const near = /^(>?[A-Za-z]+):/.exec(value)?.[1];
   if (!match && near !== undefined && SCHEMES.includes(`${near}://`))
     return `Expected "${near}://" at the start, got ${shown(value)}`;
+  if (!match && value.startsWith(">"))
+    return `A redirect goes to a whole URL, ">https://example.com/page"; got ${shown(value)}`;
   if (!match)
     return `${shown(value)} has no scheme; expected ${list(SCHEMES)}, such as "file://${value.startsWith("/") ? "" : "./"}${value}"`;
   const [, scheme = "", target = ""] = match;

@@ -1,5 +1,7 @@
 // What is wrong with a configuration, where, and how it is told.
 
+import { blanksFor, clip, printable, printableInPlace } from "./printable.ts";
+
 export type Severity = "error" | "warning" | "notice";
 
 /** One finding about the configuration. line and column count from 1. */
@@ -37,42 +39,45 @@ export class ConfigError extends Error {
   /** What else was noticed on the way: warnings and notices. */
   readonly remarks: readonly Problem[];
   constructor(problems: readonly Problem[], remarks: readonly Problem[] = []) {
-    super(problems.map(formatProblem).join("\n"));
+    super(limitProblems(problems).map(formatProblem).join("\n"));
     this.name = "ConfigError";
     this.problems = problems;
     this.remarks = remarks;
   }
 }
 
-/** A generated file with a mistake on every line must not flood the log. */
-const MAX_PROBLEMS = 1_000;
-
-/** In order of file and position, each finding once, the first thousand of them. */
+/** In order of file and position, each finding once. */
 export function sortProblems(problems: readonly Problem[]): Problem[] {
   const seen = new Map<string, Problem>();
   for (const problem of problems) {
     const key = `${problem.severity} ${formatProblem(problem)}`;
     if (!seen.has(key)) seen.set(key, problem);
   }
-  const sorted = [...seen.values()].toSorted(comparePlaces);
-  if (sorted.length <= MAX_PROBLEMS) return sorted;
-  const rest = sorted.length - MAX_PROBLEMS;
-  return [
-    ...sorted.slice(0, MAX_PROBLEMS),
-    {
-      severity: sorted[0]?.severity ?? "error",
-      file: "",
-      path: "",
-      message: `And ${rest} more like these`,
-    },
-  ];
+  return [...seen.values()].toSorted(comparePlaces);
 }
+
+/** A generated file with a mistake on every line must not flood a terminal or the log. */
+const MAX_TOLD = 1_000;
+
+/** The first thousand of them and how many are left; for where they are told, at the very end. */
+export function limitProblems(problems: readonly Problem[]): readonly Problem[] {
+  if (problems.length <= MAX_TOLD) return problems;
+  const message = `And ${problems.length - MAX_TOLD} more like these`;
+  const severity = problems[0]?.severity ?? "error";
+  return [...problems.slice(0, MAX_TOLD), { severity, file: "", path: "", message }];
+}
+
+/** Longer ones come from keys of kilobytes and would bury the message. */
+const MAX_PATH = 200;
+const MAX_MESSAGE = 1_000;
 
 /** One line: `conf.d/shop:14:17 vhosts[0].mounts[1].origin: Unknown scheme "fil://"`. */
 export function formatProblem(problem: Problem): string {
   const position = problem.line === undefined ? "" : `:${problem.line}:${problem.column ?? 1}`;
-  const place = [problem.file + position, problem.path].filter((part) => part !== "").join(" ");
-  return printable(place === "" ? problem.message : `${place}: ${problem.message}`);
+  const path = clip(problem.path, MAX_PATH);
+  const place = [problem.file + position, path].filter((part) => part !== "").join(" ");
+  const message = clip(problem.message, MAX_MESSAGE);
+  return printable(place === "" ? message : `${place}: ${message}`);
 }
 
 /** The same for a terminal: below it the line of the file and a caret under the place. */
@@ -80,16 +85,9 @@ export function formatProblemWithSource(problem: Problem): string {
   const line = formatProblem(problem);
   if (problem.source === undefined || problem.column === undefined) return line;
   const gutter = `${problem.line ?? ""} | `;
-  // Tabs are kept, so the caret stands under its character whatever the tab width.
-  const lead = problem.source.slice(0, problem.column - 1).replace(/[^\t]/g, " ");
+  const lead = blanksFor(problem.source.slice(0, problem.column - 1));
   const caret = `${" ".repeat(gutter.length - 2)}| ${lead}^`;
-  return `${line}\n  ${gutter}${printable(problem.source)}\n  ${caret}`;
-}
-
-/** A file name or a value may hold escape sequences; they must not reach a terminal or split a log line. */
-function printable(text: string): string {
-  // oxlint-disable-next-line no-control-regex -- control characters are what it looks for
-  return text.replace(/[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u2028\u2029]/g, "?");
+  return `${line}\n  ${gutter}${printableInPlace(problem.source)}\n  ${caret}`;
 }
 
 function comparePlaces(a: Problem, b: Problem): number {

@@ -15,6 +15,8 @@ export type SyntaxFault = { readonly offset: number; readonly message: string };
 
 /** Deeper nesting is a mistake or an attack on our recursion. */
 const MAX_DEPTH = 100;
+/** Twenty times what a thousand vhosts take. A value costs a hundred bytes of memory, however short it is in the file. */
+const MAX_VALUES = 1_000_000;
 
 // The scanner's own names are const enums, which type stripping cannot read.
 const OPEN_BRACE = 1;
@@ -61,6 +63,7 @@ export function parseText(
   const open: Open[] = [];
   /** A bracket that does not match puts the rest of the count out: what looks wrong after it may be right. */
   let isLost = false;
+  let values = 0;
   let kind = END;
   let lastEnd = 0;
 
@@ -93,6 +96,12 @@ export function parseText(
 
   function readValue(step: string | number, depth: number): Node | undefined {
     const offset = scanner.getTokenOffset();
+    values += 1;
+    if (values > MAX_VALUES && !isLost) {
+      fault(offset, `More than ${MAX_VALUES} values; at most that many are read from one file`);
+      abandon();
+      return undefined;
+    }
     if (is(OPEN_BRACE) || is(OPEN_BRACKET)) {
       if (depth < MAX_DEPTH)
         return is(OPEN_BRACE) ? readObject(step, depth) : readArray(step, depth);
@@ -105,10 +114,13 @@ export function parseText(
       : is(NUMBER)
         ? Number(found())
         : KEYWORDS.get(kind);
+    if (typeof value === "string" && !value.isWellFormed())
+      fault(offset, "Half of a surrogate pair in a string; \\ud800 to \\udfff stand in pairs only");
     if (value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY)
       fault(offset, `Number out of range: ${quoted(found())}`);
     if (value === undefined) {
-      fault(offset, `Expected a value, found ${quoted(found())}${openContext()}`);
+      const wanted = open.length === 0 ? 'an object, {"vhosts": […]}' : "a value";
+      fault(offset, `Expected ${wanted}, found ${quoted(found())}${openContext()}`);
       // A closing bracket or a comma still means what it says to the container around.
       if (!is(CLOSE_BRACE) && !is(CLOSE_BRACKET) && !is(COMMA) && !is(END)) advance();
       return undefined;

@@ -20,6 +20,7 @@ import {
   seconds,
   secondsOr,
   setting,
+  shown,
   text,
   type Infer,
 } from "./shape.ts";
@@ -155,8 +156,12 @@ export const vhostShape = object({
     }),
 });
 
+/** Of a DNS name (RFC 1035 2.3.4). */
+const MAX_NAME_LENGTH = 255;
+
 function nameFault(name: string): string | undefined {
-  if (!/^[^\s\0/]+$/.test(name)) return "Expected a host name";
+  if (!/^[^\s\p{Cc}/]+$/u.test(name) || name.length > MAX_NAME_LENGTH)
+    return `Expected a host name, got ${shown(name)}`;
   return /^(?:\*\.)?[^*]+$/.test(name)
     ? undefined
     : 'A "*" stands for the whole first label only: "*.example.com"';

@@ -1,6 +1,7 @@
 // What is said when a generation serves: addresses, vhosts, mounts and protocols, and the file each comes from.
 
 import type { Origin } from "../config/mount.ts";
+import { hidePasswords } from "../config/secret-names.ts";
 import type { ServerConfig } from "../config/server.ts";
 import type { ListenerSet } from "./listeners.ts";
 
@@ -39,8 +40,12 @@ export function describeConfig(config: ServerConfig): string[] {
   return rest > 0 ? [...lines, `And ${rest} more vhosts; "portico dump" tells all`] : lines;
 }
 
-/** An origin as the files write it. */
+/** An origin as the files write it, but for a password in it. */
 export function formatOrigin(origin: Origin): string {
+  return hidePasswords(writeOrigin(origin));
+}
+
+function writeOrigin(origin: Origin): string {
   switch (origin.scheme) {
     case "file":
       return `file://${origin.directory}`;

@@ -2,7 +2,13 @@
 
 import { wantedListeners } from "../config/listeners.ts";
 import type { LoadedConfig } from "../config/load.ts";
-import { ConfigError, formatProblem, sortProblems, type Problem } from "../config/problems.ts";
+import {
+  ConfigError,
+  formatProblem,
+  limitProblems,
+  sortProblems,
+  type Problem,
+} from "../config/problems.ts";
 import type { WorkerUser } from "../ipc/messages.ts";
 import type { Logger } from "../log/logger.ts";
 import { releaseMemory } from "../posix/memory.ts";
@@ -36,7 +42,8 @@ export async function launchGeneration(
   checkSocketOwners(loaded);
   const { secrets, remarks } = await readSecrets(loaded);
   const passwords = await readPasswordFiles(loaded);
-  for (const remark of [...remarks, ...passwords.remarks]) options.log.warn(formatProblem(remark));
+  for (const remark of limitProblems([...remarks, ...passwords.remarks]))
+    options.log.warn(formatProblem(remark));
   createLogFiles(loaded, user);
   const listeners = await bindAll(loaded, user, options);
   const generation = new Generation(

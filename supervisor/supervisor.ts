@@ -5,7 +5,7 @@ import { availableParallelism } from "node:os";
 import { MAX_WORKERS } from "../config/max-workers.ts";
 import { protocolScope } from "../config/listeners.ts";
 import type { LoadedConfig } from "../config/load.ts";
-import { formatProblem } from "../config/problems.ts";
+import { formatProblem, limitProblems } from "../config/problems.ts";
 import { ACTIVITY_BYTES } from "../ipc/activity.ts";
 import type { Board, BoardReload } from "../ipc/stats.ts";
 import type { Logger } from "../log/logger.ts";
@@ -232,7 +232,7 @@ export class Supervisor {
   }
 
   #launch(loaded: LoadedConfig): Promise<Generation> {
-    for (const remark of loaded.remarks)
+    for (const remark of limitProblems(loaded.remarks))
       this.#log[remark.severity === "warning" ? "warn" : "info"](formatProblem(remark));
     return this.#generations.launch(loaded, this.#workersWanted(loaded));
   }
@@ -287,7 +287,7 @@ export class Supervisor {
       problems: [],
     };
     if (!explainFailure(error)) this.#log.error({ err: error }, "Internal error");
-    const lines = problems.map(formatProblem);
+    const lines = limitProblems(problems).map(formatProblem);
     for (const line of lines) this.#log.error(line);
     this.#log.error(`${what}: ${message}`);
     return { outcome: { ok: false, message: [message, ...lines].join("\n") }, lines };

@@ -110,7 +110,7 @@ export class WorkerProcess {
     // Later, so that all workers of a generation boot while a large configuration is encoded.
     setImmediate(() => {
       events.connected(this);
-      this.#channel.send("configure", configurationFor(spec));
+      this.#configure(spec);
     });
   }
 
@@ -175,6 +175,15 @@ export class WorkerProcess {
     if (this.#state === "gone") return;
     this.#endReason ||= reason;
     this.#child?.kill("SIGKILL");
+  }
+
+  #configure(spec: WorkerSpec): void {
+    try {
+      this.#channel.send("configure", configurationFor(spec));
+    } catch (error) {
+      if (!(error instanceof FrameError)) throw error;
+      this.kill(`cannot take its configuration: ${error.message}`);
+    }
   }
 
   #serve(events: WorkerEvents): void {

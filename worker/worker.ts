@@ -31,6 +31,8 @@ const MS_PER_SEC = 1_000;
 /** A worker that met a fatal error finishes what it can in this time; its replacement already starts. */
 const FATAL_STOP_MS = 2_000;
 const EXIT_FATAL = 70;
+/** Problems told of one configuration; a frame holds no more than so many bytes, and nobody reads on. */
+const MAX_REJECTED = 1_000;
 
 /** Runs a worker on the channel it inherited. Never returns; the process exits by itself. */
 export async function runWorker(): Promise<void> {
@@ -188,7 +190,7 @@ async function provision(
               message: error instanceof Error ? error.message : String(error),
             },
           ];
-    channel.send("rejected", { problems });
+    channel.send("rejected", { problems: problems.slice(0, MAX_REJECTED) });
     return undefined;
   }
 }

@@ -86,6 +86,7 @@ test("dump shows each value that takes effect with its place", async (t) => {
     'mountpoint  conf.d/a:8:23  "/r"',
     'origin  conf.d/a:8:39  ">https://x.test"',
     'origin  conf.d/a:8:68  "callback://p"',
+    'satisfy  default  "all"',
     "append-path  conf.d/a:8:99  true",
     "exact-match  default  false",
   ]);
@@ -121,4 +122,27 @@ test("dump of a broken configuration tells what is wrong", async (t) => {
   assert.match(stderr, /^error: conf:1:22 vhosts\[0\]\.port: Expected a whole number/);
   assert.match(stderr, /portico: The configuration has 1 problem\n$/);
   assert.equal(code, 1);
+});
+
+test("dump shows options of protocols in one object, and hides what may be a secret", async (t) => {
+  const root = writeConfig(t, {
+    conf: `{ "vhosts": [{ "port": 0,
+  "headers": { "Authorization": "Bearer s1", "X-Api-Key": "s2", "Set-Cookie": "s3" },
+  "mounts": [{ "mountpoint": "/c", "origin": "cgi:///bin/true",
+      "cgi-env": { "PGPASS": "s4", "MYSQL_PWD": "s5", "TOKEN_A": "s6", "PASSWORD_FILE": "/etc/pw", "DB": "postgres://u:s7@h/d" } },
+    { "mountpoint": "/r", "origin": ">https://u:s8@x.test/" }],
+  "ws-protocols": { "p.q": { "deep": { "er": "yes", "password": "s9" } }, "r": { "pass": "s10" } } }] }`,
+  });
+  const { stdout } = await runPortico(["dump", "-c", root]);
+  const lines = new Set(stdout.split("\n").map((line) => line.trim().replace(/ +/g, " ")));
+  for (const line of [
+    'p.q.deep.er conf:6:46 "yes"',
+    'cgi-env.PASSWORD_FILE conf:4:89 "/etc/pw"',
+    'cgi-env.DB conf:4:106 "postgres://u:(hidden)@h/d"',
+    'origin conf:5:37 ">https://u:(hidden)@x.test/"',
+  ])
+    assert.ok(lines.has(line), `${line}\n${stdout}`);
+  assert.doesNotMatch(stdout, /\bs\d+\b/);
+  const json = await runPortico(["dump", "-c", root, "--json"]);
+  assert.doesNotMatch(json.stdout, /\bs\d+\b/);
 });

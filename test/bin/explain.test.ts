@@ -289,3 +289,17 @@ async function get(port: number, path: string): Promise<[number | undefined, str
   await once(response, "end");
   return [response.statusCode, response.headers.location];
 }
+
+test("explain lets no escape sequence of a URL reach the terminal", async (t) => {
+  const root = writeConfig(t, {
+    "www/": "",
+    conf: '{"vhosts": [{"port": 8080, "mounts": [{"mountpoint": "/", "origin": "file://./www"}]}]}',
+  });
+  for (const options of [[], ["--json"]]) {
+    const url = "http://a.test:8080/\u001b[31m\u009b2J\u202ex";
+    const { stdout } = await runPortico(["explain", "-c", root, ...options, url]);
+    assert.match(stdout, /u001b\[31m.*u009b2J.*u202ex/);
+    // oxlint-disable-next-line no-control-regex -- they are what must not be there
+    assert.doesNotMatch(stdout, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
+  }
+});

@@ -310,7 +310,7 @@ test("loadConfig replaces _lws_ddir_, definitions and variables", async (t) => {
   const { config, root } = await read(
     t,
     {
-      conf: '{"=HOST": "a.example", "=FULL": "www.${HOST}", "=PORT": 0, "vhosts": [{"name": "${FULL}", "port": "${PORT}", "mounts": [{"mountpoint": "/${env:PART}", "origin": "file://_lws_ddir_/www", "headers": {"X": "$${HOST} ${a b}"}}]}]}',
+      conf: '{"=HOST": "a.example", "=FULL": "www.${HOST}", "=PORT": 0, "vhosts": [{"name": "${FULL}", "port": "${PORT}", "mounts": [{"mountpoint": "/${env:PART}", "origin": "file://_lws_ddir_/www", "headers": {"X": "$${HOST} $${a b}"}}]}]}',
       "conf.d/a":
         '{"vhosts": [{"name": "b.${HOST}", "port": 0, "ws-protocols": {"p": {"deep": [{"er": "${HOST}"}]}}}]}',
       "data/www/": "",

@@ -4,9 +4,11 @@ import {
   ConfigError,
   formatProblem,
   formatProblemWithSource,
+  limitProblems,
   sortProblems,
   type Problem,
 } from "../../config/problems.ts";
+import { printableJson } from "../../config/printable.ts";
 import { load, vhostText } from "./fixture.ts";
 
 const problem: Problem = {
@@ -37,7 +39,10 @@ test("formatProblem gives place, path and message on one line", () => {
 
 test("formatProblem lets no control character through", () => {
   const hostile = { ...problem, file: "conf.d/\u001b[2Jx\ny", message: "a\u009bb\u2028c" };
-  assert.equal(formatProblem(hostile), "conf.d/?[2Jx?y:14:12 vhosts[0].mounts[1].origin: a?b?c");
+  assert.equal(
+    formatProblem(hostile),
+    String.raw`conf.d/\u001b[2Jx\u000ay:14:12 vhosts[0].mounts[1].origin: a\u009bb\u2028c`,
+  );
 });
 
 test("formatProblemWithSource puts a caret under the place, tabs kept", () => {
@@ -48,6 +53,29 @@ test("formatProblemWithSource puts a caret under the place, tabs kept", () => {
   const { source, ...bare } = problem;
   assert.ok(source);
   assert.equal(formatProblemWithSource(bare), formatProblem(bare));
+});
+
+test("formatProblemWithSource puts the caret under its character behind wide, combining and emoji ones", () => {
+  const source = '{"日本語": "e\u0301", "👩‍👩‍👧": 7}';
+  const column = source.indexOf("7") + 1;
+  const [, shownSource = "", caret] = formatProblemWithSource({ ...problem, source, column }).split(
+    "\n",
+  );
+  assert.equal(shownSource, '  14 | {"日本語": "e\u0301", "👩?👩?👧": 7}');
+  // 14 characters in columns of one, three ideographs and three emoji in two, the two "?" between them.
+  assert.equal(caret, `     | ${" ".repeat(14 + 3 * 2 + 3 * 2 + 2)}^`);
+});
+
+test("formatProblem cuts what a key of megabytes would make of a message", () => {
+  const long = "x".repeat(5_000_000);
+  assert.ok(formatProblem({ ...problem, path: long, message: long }).length < 2_000);
+});
+
+test("printableJson means the same and steers no terminal", () => {
+  const hostile = { "a\u009b2J": ["\u001b[31m", "\u202eabc", "\ud800", "é\n"] };
+  const text = printableJson(hostile);
+  assert.deepEqual(JSON.parse(text), hostile);
+  assert.match(text, /^[\n -~é]*$/);
 });
 
 test("sortProblems orders by file and position and gives each finding once", () => {
@@ -64,15 +92,16 @@ test("sortProblems orders by file and position and gives each finding once", () 
   );
 });
 
-test("sortProblems ends a flood with their number", () => {
+test("limitProblems ends a flood with the number of the rest", () => {
   const flood = Array.from({ length: 1_500 }, (_, line): Problem => ({
     ...problem,
     line: line + 1,
   }));
-  const sorted = sortProblems(flood);
-  assert.equal(sorted.length, 1_001);
-  assert.equal(sorted.at(-1)?.message, "And 500 more like these");
-  assert.equal(sorted[0]?.line, 1);
+  const told = limitProblems(sortProblems(flood));
+  assert.equal(told.length, 1_001);
+  assert.equal(told.at(-1)?.message, "And 500 more like these");
+  assert.equal(told[0]?.line, 1);
+  assert.equal(limitProblems(flood.slice(0, 1_000)).length, 1_000);
 });
 
 test("loadConfig finds an error behind a flood of warnings", async (t) => {
@@ -81,7 +110,7 @@ test("loadConfig finds an error behind a flood of warnings", async (t) => {
     conf: vhostText(`${unknown}, "port ": 1, "name": "a b"`),
   });
   assert.equal(errors.length, 1);
-  assert.equal(remarks.length, 1_001);
+  assert.equal(remarks.length, 1_201);
 });
 
 test("ConfigError tells its errors and keeps the remarks apart", async (t) => {
@@ -92,7 +121,7 @@ test("ConfigError tells its errors and keeps the remarks apart", async (t) => {
   assert.equal(remarks.length, 1);
   const error = new ConfigError(errors, remarks);
   assert.equal(error.code, "CONFIG");
-  assert.equal(error.message, "conf:1:46 vhosts[0].name: Expected a host name");
+  assert.equal(error.message, 'conf:1:46 vhosts[0].name: Expected a host name, got "a b"');
 });
 
 test("ConfigError quotes no line that would bury the message", async (t) => {

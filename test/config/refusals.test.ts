@@ -7,7 +7,7 @@ import { load, vhostText, type Files } from "./fixture.ts";
 const GOOD = vhostText('"name": "good"');
 
 const cases: readonly [name: string, files: Files, errors: string[]][] = [
-  ["no configuration at all", {}, ['conf: Cannot read "ROOT/conf": ENOENT']],
+  ["no configuration at all", {}, ['conf: Cannot read "ROOT/conf": there is no such file']],
   ["a conf that is a directory", { "conf/": "" }, ["conf: Is not a file"]],
   [
     "no vhost",
@@ -59,7 +59,7 @@ const cases: readonly [name: string, files: Files, errors: string[]][] = [
   [
     "__proto__ as a key",
     { conf: vhostText('"ws-protocols": {"p": {"__proto__": {}}}') },
-    ['conf:1 ‹"__proto__"› vhosts[0].ws-protocols.p: "__proto__" cannot be a key'],
+    ['conf:1 ‹"__proto__"› vhosts[0].ws-protocols.p.__proto__: "__proto__" cannot be a key'],
   ],
   [
     "a name that is not defined",
@@ -96,7 +96,7 @@ const cases: readonly [name: string, files: Files, errors: string[]][] = [
   [
     "a name with a space",
     { conf: vhostText('"name": "a b"') },
-    ['conf:1 ‹"a b"› vhosts[0].name: Expected a host name'],
+    ['conf:1 ‹"a b"› vhosts[0].name: Expected a host name, got "a b"'],
   ],
   [
     "a wildcard inside a name",
@@ -338,12 +338,12 @@ const cases: readonly [name: string, files: Files, errors: string[]][] = [
   [
     "bytes that are not UTF-8",
     { conf: Buffer.concat([Buffer.from('{\n "a": "é'), Buffer.from([0xe9, 0x22, 0x7d])]) },
-    ["conf:2:9: Not UTF-8: byte 0xe9"],
+    ["conf:2:9: Not UTF-8: byte 0xe9; save the file as UTF-8"],
   ],
   [
     "text in UTF-16",
     { conf: Buffer.from("\uFEFF{}", "utf16le") },
-    ["conf:1:1: Not UTF-8: byte 0xff"],
+    ["conf:1:1: This is UTF-16; save it as UTF-8"],
   ],
   [
     "a drop-in that is a device",
@@ -353,7 +353,7 @@ const cases: readonly [name: string, files: Files, errors: string[]][] = [
   [
     "a drop-in that leads nowhere",
     { conf: GOOD, "conf.d/x": "-> /nowhere/at/all" },
-    ['conf.d/x: Cannot read "ROOT/conf.d/x": ENOENT'],
+    ['conf.d/x: Cannot read "ROOT/conf.d/x": it is a symlink to nothing'],
   ],
 ];
 

@@ -15,7 +15,7 @@ import { writeConfig } from "../config/fixture.ts";
 const MAX_BYTES = 1024 * 1024;
 
 test("decodeConfiguration gives a worker what the supervisor read, whatever its options hold", async (t) => {
-  const options = { deep: [{ er: [null, true, 1.5e300, "\uD800", "é", "\0"] }], toString: "x" };
+  const options = { deep: [{ er: [null, true, 1.5e300, "😀", "é", "\0"] }], toString: "x" };
   const { config } = await loadConfig(
     writeConfig(t, {
       conf: JSON.stringify({
