@@ -18,6 +18,9 @@ const CONTEXT_CHARACTERS = 32;
 /** What Node takes: a name, a key for the integrity and one for the secrecy of tickets. */
 const TICKET_KEY_BYTES = 48;
 
+/** A client that has closed its side and takes nothing of its answer from one look to the next is gone. */
+const GOODBYE_LOOK_MS = 1_000;
+
 export type TlsServersOptions = {
   readonly config: ServerConfig;
   readonly secrets: readonly VhostSecrets[];
@@ -142,6 +145,7 @@ function createServer(
   server.on("secureConnection", (socket) => {
     // Node cuts what is not authorized; to take one for a client that is would open the vhost.
     if (asksClient && !socket.authorized) return void socket.destroy();
+    socket.once("end", () => cutIfStuck(socket));
     onSecure(socket, {
       clientRules: rules,
       client: asksClient ? readClientCertificate(socket) : undefined,
@@ -152,6 +156,22 @@ function createServer(
     socket.destroy();
   });
   return server;
+}
+
+/**
+ * Node does not always tell that a write has failed when the client said goodbye and then reset the connection: such a
+ * socket would stay until its sending time is over. A client that still listens takes something from one look to the next.
+ */
+function cutIfStuck(socket: tls.TLSSocket): void {
+  let taken: number | undefined;
+  const timer = setInterval(() => {
+    const isWaiting = socket.writableLength > 0;
+    const before = taken;
+    taken = isWaiting ? socket.bytesWritten - socket.writableLength : undefined;
+    if (isWaiting && taken === before) socket.destroy();
+  }, GOODBYE_LOOK_MS);
+  timer.unref();
+  socket.once("close", () => clearInterval(timer));
 }
 
 function digest(...parts: readonly (Uint8Array | string)[]): string {
