@@ -7,7 +7,7 @@ import type { HeaderPair, VhostConfig } from "../config/vhost.ts";
 import type { Logger } from "../log/logger.ts";
 import { formatOrigin } from "../supervisor/greeting.ts";
 import { createCompressor } from "../worker/compressor.ts";
-import { createCounters } from "../worker/counters.ts";
+import { emptyCgi } from "../worker/counters.ts";
 import { openStarter } from "../posix/spawn.ts";
 import { createDocroots } from "../worker/docroot.ts";
 import { dispatch } from "../worker/http/dispatch.ts";
@@ -94,7 +94,8 @@ function provision(vhost: VhostConfig, { config, mount }: MountMatch, log: Logge
     vhost,
     config,
     log,
-    cgiCounters: createCounters().worker,
+    cgiCounters: emptyCgi(),
+    redirect() {},
     starter: openStarter,
     docroots: createDocroots(),
     compressor: createCompressor(log),

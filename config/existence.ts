@@ -2,14 +2,20 @@
 
 import { constants } from "node:fs";
 import { access, stat } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, extname, join } from "node:path";
 import type { Draft } from "./decode.ts";
 import { problemAt } from "./document.ts";
 import { errorCode } from "./files.ts";
 import type { Report } from "./problems.ts";
 import type { PlaceOf } from "./rules.ts";
+import { childPath } from "./tree.ts";
 
-type Expectation = "directory" | "program" | "readable file" | "file in a directory";
+type Expectation =
+  | "directory"
+  | "program"
+  | "program or directory"
+  | "readable file"
+  | "file in a directory";
 type Lookup = {
   readonly what: string;
   readonly path: string;
@@ -87,12 +93,29 @@ function lookups(draft: Draft, placeOf: PlaceOf, report: Report): Lookup[] {
     const guarded = [...mounts, ...protocols.map(({ path, keys: own }) => ({ path, ...own }))];
     for (const { path, "basic-auth": passwords } of guarded)
       want(where, `${path}.basic-auth`, "readable file", "The password file", passwords);
-    for (const { path, origin, "cgi-chdir": chdir } of mounts) {
+    for (const mount of mounts) {
+      const { path, origin } = mount;
+      const root = mount["cgi-chroot"] ?? "/";
+      const inRoot = (inside: string | undefined) => inside && join(root, inside);
       if (origin.scheme === "file")
         want(where, `${path}.origin`, "directory", "The directory", origin.directory);
-      if (origin.scheme === "cgi")
-        want(where, `${path}.origin`, "program", "The CGI program", origin.program);
-      want(where, `${path}.cgi-chdir`, "directory", "The directory", chdir);
+      if (origin.scheme === "git")
+        want(where, `${path}.origin`, "directory", "The directory", origin.directory);
+      if (origin.scheme === "cgi") {
+        const isRead = Object.hasOwn(mount["cgi-interpreter"], extname(origin.program));
+        const expected = isRead ? "readable file" : "program or directory";
+        want(where, `${path}.origin`, expected, "The CGI program", inRoot(origin.program));
+      }
+      for (const [suffix, program] of Object.entries(mount["cgi-interpreter"]))
+        want(
+          where,
+          childPath(`${path}.cgi-interpreter`, suffix),
+          "program",
+          "The interpreter",
+          inRoot(program),
+        );
+      want(where, `${path}.cgi-chroot`, "directory", "The directory", mount["cgi-chroot"]);
+      want(where, `${path}.cgi-chdir`, "directory", "The directory", inRoot(mount["cgi-chdir"]));
     }
   }
   return all;
@@ -106,8 +129,9 @@ async function lookUp(path: string, expected: Expectation): Promise<string | und
     }
     const found = await stat(path);
     if (expected === "directory") return found.isDirectory() ? undefined : "is not a directory";
+    if (expected === "program or directory" && found.isDirectory()) return undefined;
     if (!found.isFile()) return "is not a file";
-    await access(path, expected === "program" ? constants.X_OK : constants.R_OK);
+    await access(path, expected === "readable file" ? constants.R_OK : constants.X_OK);
     return undefined;
   } catch (error) {
     const code = errorCode(error);
@@ -120,6 +144,6 @@ async function lookUp(path: string, expected: Expectation): Promise<string | und
 function sentence(code: string, expected: Expectation): string {
   if (code === "ENOENT" || code === "ENOTDIR") return "does not exist";
   if (code === "EACCES")
-    return expected === "program" ? "is not executable" : "cannot be read: EACCES";
+    return expected.startsWith("program") ? "is not executable" : "cannot be read: EACCES";
   return `cannot be used: ${code}`;
 }

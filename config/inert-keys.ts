@@ -99,7 +99,6 @@ export const inertMountKeys: InertKeys = {
     "is a hint about access rights for plugins of lwsws; no plugin here asks for it",
   ),
   "interceptor-path": guard("lets another mount check each request first; not available yet"),
-  "cgi-chroot": guard("confines CGI programs to a directory; not available yet"),
   interpret: key(
     "passes files through a protocol; no plugin of lwsws implements it any more, and none here",
   ),

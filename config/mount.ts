@@ -1,10 +1,11 @@
 // The keys of one mount: a part of the URL space and what answers there.
 
 import { addressKeys, passwordKeys, passwordPaths, satisfyKeys } from "./access.ts";
+import { cgiKeys, cgiPaths } from "./cgi.ts";
 import { mountLimits } from "./limits.ts";
 import { origin, type Origin } from "./origin.ts";
 import { fileFault, fileKeyNames, fileKeys } from "./file-keys.ts";
-import { environmentPairs, headerFault, headerPairs, optionPairs } from "./pairs.ts";
+import { headerFault, headerPairs, optionPairs } from "./pairs.ts";
 import {
   check,
   convert,
@@ -13,9 +14,7 @@ import {
   noItems,
   noMembers,
   object,
-  path,
   record,
-  secondsOr,
   shown,
   text,
   type Infer,
@@ -34,10 +33,11 @@ export const mountShape = object({
   }),
   origin: origin().meta({
     description:
-      "What answers: file://DIRECTORY, cgi://PROGRAM, >http://… or >https://… (redirect), callback://PROTOCOL. A path not starting with / is relative to this file. May be given twice: the first one serves, the second one, callback://PROTOCOL, sees each request before it.",
+      "What answers: file://DIRECTORY, cgi://PROGRAM or cgi://DIRECTORY/ (of programs), git://DIRECTORY (of repositories), >http://… or >https://… (redirect), callback://PROTOCOL. A path not starting with / is relative to this file. May be given twice: the first one serves, the second one, callback://PROTOCOL, sees each request before it.",
     examples: [
       "file:///srv/www",
       "cgi:///usr/lib/cgit/cgit.cgi",
+      "git:///srv/git",
       ">https://example.com",
       "callback://protocol-post-demo",
     ],
@@ -76,22 +76,7 @@ export const mountShape = object({
   "cache-no": flag().meta({ description: "Send no-cache, whatever the other cache keys say." }),
   ...mountLimits,
   ...fileKeys,
-  "cgi-timeout": secondsOr(5).meta({
-    description: "Seconds a CGI program may take; 0 means the default.",
-  }),
-  "cgi-env": environmentPairs()
-    .default(noItems)
-    .meta({
-      description: "More environment for CGI programs: an array of objects, or one object.",
-      examples: [{ CGIT_CONFIG: "/etc/cgitrc" }],
-    }),
-  "cgi-chdir": path().exactOptional().meta({
-    description: "Directory CGI programs run in.",
-  }),
-  "cgi-pass-auth": flag().meta({
-    description:
-      "Hand the Authorization header to the program, as HTTP_AUTHORIZATION: for programs that check passwords themselves. Without it they see the name of the user only, as REMOTE_USER, and only where basic-auth has checked it.",
-  }),
+  ...cgiKeys,
   "append-path": flag().meta({
     description: "Redirects keep what follows the mountpoint.",
   }),
@@ -104,7 +89,7 @@ export const mountShape = object({
   }),
 });
 
-export const mountPaths = ["cgi-chdir", ...passwordPaths] as const;
+export const mountPaths = [...cgiPaths, ...passwordPaths] as const;
 
 export type MountConfig = Readonly<Infer<typeof mountShape>> & {
   /** Where it stands, for messages: "mounts[1]". */
@@ -123,10 +108,20 @@ export const keysOfSchemes: Readonly<Record<string, readonly Origin["scheme"][]>
   "cache-intermediaries": ["file"],
   "cache-no": ["file"],
   ...Object.fromEntries(fileKeyNames.map((key) => [key, ["file"] as const])),
-  "cgi-timeout": ["cgi"],
-  "cgi-env": ["cgi"],
-  "cgi-chdir": ["cgi"],
+  "cgi-timeout": ["cgi", "git"],
+  "cgi-max-secs": ["cgi", "git"],
+  "cgi-max": ["cgi", "git"],
+  "cgi-keep": ["cgi"],
+  "cgi-body": ["cgi"],
   "cgi-pass-auth": ["cgi"],
+  "cgi-env": ["cgi", "git"],
+  "cgi-chdir": ["cgi"],
+  "cgi-chroot": ["cgi"],
+  "cgi-interpreter": ["cgi"],
+  "cgi-rlimit-cpu": ["cgi", "git"],
+  "cgi-rlimit-memory": ["cgi", "git"],
+  "cgi-rlimit-nofile": ["cgi", "git"],
+  "cgi-rlimit-fsize": ["cgi", "git"],
   "append-path": ["redirect"],
   pmo: ["callback"],
 };

@@ -1,4 +1,4 @@
-// What backs a mount: "file:///srv/www", "cgi:///usr/lib/x.cgi", ">https://example.com", "callback://plugin".
+// What backs a mount: "file:///srv/www", "cgi:///usr/lib/x.cgi", "git:///srv/git", ">https://example.com", "callback://plugin".
 // What follows "://" is a path from the root when it starts with "/", else one relative to the configuration file.
 
 import { isAbsolute, resolve } from "node:path";
@@ -8,10 +8,11 @@ import { suggest } from "./suggest.ts";
 export type Origin =
   | { readonly scheme: "file"; readonly directory: string }
   | { readonly scheme: "cgi"; readonly program: string }
+  | { readonly scheme: "git"; readonly directory: string }
   | { readonly scheme: "redirect"; readonly location: string }
   | { readonly scheme: "callback"; readonly protocol: string };
 
-const SCHEMES = ["file://", "cgi://", ">http://", ">https://", "callback://"];
+const SCHEMES = ["file://", "cgi://", "git://", ">http://", ">https://", "callback://"];
 
 /** The shape of "origin"; its paths may still be relative. */
 export function origin() {
@@ -39,6 +40,8 @@ export function parseOrigin(value: string): Origin | string {
       return { scheme: "file", directory: target };
     case "cgi://":
       return { scheme: "cgi", program: target };
+    case "git://":
+      return { scheme: "git", directory: target };
     case "callback://":
       return { scheme: "callback", protocol: target };
     case ">http://":
@@ -58,7 +61,7 @@ export function locateOrigin(
   directory: string,
   exists: (path: string) => boolean,
 ): Origin {
-  if (found.scheme === "file")
+  if (found.scheme === "file" || found.scheme === "git")
     return { ...found, directory: locate(found.directory, directory, exists) };
   if (found.scheme === "cgi")
     return { ...found, program: locate(found.program, directory, exists) };

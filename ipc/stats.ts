@@ -47,6 +47,20 @@ export const workerCounters = object({
   http2Faults: number(),
 });
 
+/** What one mount of programs has counted. `peakBytes` is the most that one of them had, and grows instead of adding up. */
+export const cgiCounters = object({
+  started: number(),
+  failed: number(),
+  timedOut: number(),
+  /** Requests that got no place. */
+  refused: number(),
+  cpuMs: number(),
+  peakBytes: number(),
+});
+
+/** How one mount of programs stands now. */
+export const cgiGauges = object({ alive: number(), queued: number() });
+
 /** How one worker stands now. Bytes, milliseconds. */
 export const workerGauges = object({
   openConnections: number(),
@@ -65,11 +79,16 @@ export const sample = object({
   counters: workerCounters,
   /** Requests by LATENCY_BOUNDS_US, one bucket more than bounds. */
   latency: array(number()),
+  /** By mountKey(). */
+  cgi: record(cgiCounters),
+  cgiGauges: record(cgiGauges),
   gauges: workerGauges,
 });
 
 export type VhostCounters = Infer<typeof vhostCounters>;
 export type WorkerCounters = Infer<typeof workerCounters>;
+export type CgiCounters = Infer<typeof cgiCounters>;
+export type CgiGauges = Infer<typeof cgiGauges>;
 export type WorkerGauges = Infer<typeof workerGauges>;
 export type Sample = Infer<typeof sample>;
 
@@ -78,7 +97,13 @@ export type Totals = {
   vhosts: Record<string, VhostCounters>;
   counters: WorkerCounters;
   latency: number[];
+  cgi: Record<string, CgiCounters>;
 };
+
+/** Under which a mount is counted. */
+export function mountKey(vhost: string, mountpoint: string): string {
+  return `${vhost} ${mountpoint}`;
+}
 
 export type WorkerState = "starting" | "ready" | "serving" | "draining" | "stopping" | "gone";
 
@@ -119,6 +144,8 @@ export type BoardVhost = {
     readonly cacheReuse: boolean;
     readonly cacheRevalidate: boolean;
     readonly cacheIntermediaries: boolean;
+    /** Of a mount whose programs have been asked for. */
+    readonly cgi?: CgiCounters & CgiGauges;
   }[];
   readonly protocols: readonly string[];
   readonly counters: VhostCounters;
@@ -195,9 +222,14 @@ export function emptyWorkerCounters(): WorkerCounters {
   };
 }
 
+export function emptyCgiCounters(): CgiCounters {
+  return { started: 0, failed: 0, timedOut: 0, refused: 0, cpuMs: 0, peakBytes: 0 };
+}
+
 export function emptyTotals(): Totals {
   return {
     vhosts: {},
+    cgi: {},
     counters: emptyWorkerCounters(),
     latency: Array.from({ length: LATENCY_BOUNDS_US.length + 1 }, () => 0),
   };
@@ -212,11 +244,17 @@ export function addCounters<C extends Record<string, number>>(into: C, from: C):
 /** Adds one sample into running totals. */
 export function addSample(
   totals: Totals,
-  from: Pick<Sample, "vhosts" | "counters" | "latency">,
+  from: Pick<Sample, "vhosts" | "counters" | "latency" | "cgi">,
 ): void {
   for (const [key, counters] of Object.entries(from.vhosts))
     addCounters((totals.vhosts[key] ??= emptyVhostCounters()), counters);
   addCounters(totals.counters, from.counters);
+  for (const [key, counters] of Object.entries(from.cgi)) {
+    const into = (totals.cgi[key] ??= emptyCgiCounters());
+    const peakBytes = Math.max(into.peakBytes, counters.peakBytes);
+    addCounters(into, counters);
+    into.peakBytes = peakBytes;
+  }
   for (const [bucket, count] of from.latency.entries())
     totals.latency[bucket] = (totals.latency[bucket] ?? 0) + count;
 }

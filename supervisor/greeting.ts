@@ -51,6 +51,8 @@ function writeOrigin(origin: Origin): string {
       return `file://${origin.directory}`;
     case "cgi":
       return `cgi://${origin.program}`;
+    case "git":
+      return `git://${origin.directory}`;
     case "redirect":
       return `>${origin.location}`;
     case "callback":

@@ -9,10 +9,13 @@ import {
   emptyTotals,
   emptyVhostCounters,
   LATENCY_BOUNDS_US,
+  mountKey,
   type Board,
   type BoardCertificate,
   type BoardReload,
   type BoardVhost,
+  type CgiCounters,
+  type CgiGauges,
   type Sample,
   type Totals,
   type VhostCounters,
@@ -102,13 +105,22 @@ export class StatsBoard {
       workers: [...facts.generations].flatMap((generation) =>
         [...generation.workers].map((worker) => this.#describeWorker(worker, facts.usage)),
       ),
-      vhosts: describeVhosts(facts, totals),
+      vhosts: describeVhosts(facts, totals, (mount) => this.#describePrograms(mount, totals)),
       totals: sumVhosts(totals),
       counters: totals.counters,
       latency: totals.latency,
       latencyBoundsUs: LATENCY_BOUNDS_US,
       lastReload: facts.lastReload,
     };
+  }
+
+  /** What a mount of programs has counted, and how it stands in all workers together. */
+  #describePrograms(mount: string, totals: Totals): { cgi?: CgiCounters & CgiGauges } {
+    const counters = totals.cgi[mount];
+    if (!counters) return {};
+    const gauges: CgiGauges = { alive: 0, queued: 0 };
+    for (const { cgiGauges } of this.#latest.values()) addCounters(gauges, cgiGauges[mount] ?? {});
+    return { cgi: { ...counters, ...gauges } };
   }
 
   #retire(worker: WorkerProcess): void {
@@ -151,7 +163,11 @@ function describeListener(listener: Listener, config: ServerConfig): Board["list
   return { address: listener.bound, secure: listener.secure, vhosts, state: "open" };
 }
 
-function describeVhosts(facts: BoardFacts, totals: Totals): BoardVhost[] {
+function describeVhosts(
+  facts: BoardFacts,
+  totals: Totals,
+  programs: (mount: string) => { cgi?: CgiCounters & CgiGauges },
+): BoardVhost[] {
   return facts.config.vhosts.map((vhost, index): BoardVhost => {
     const key = vhostKey(vhost);
     const listener = facts.listeners.find((candidate) =>
@@ -175,6 +191,7 @@ function describeVhosts(facts: BoardFacts, totals: Totals): BoardVhost[] {
         cacheReuse: mount["cache-reuse"],
         cacheRevalidate: mount["cache-revalidate"],
         cacheIntermediaries: mount["cache-intermediaries"],
+        ...programs(mountKey(key, mount.mountpoint)),
       })),
       protocols: vhost["ws-protocols"].map((protocol) => protocol.name),
       counters: totals.vhosts[key] ?? emptyVhostCounters(),

@@ -1,23 +1,21 @@
 // Plain numbers that one worker counts. Nothing here allocates per request.
 
 import {
+  emptyCgiCounters,
   emptyVhostCounters,
   emptyWorkerCounters,
   LATENCY_BOUNDS_US,
+  type CgiCounters as CgiSums,
+  type CgiGauges,
   type VhostCounters,
   type WorkerCounters,
 } from "../ipc/stats.ts";
 
-/** What a CGI mount counts; alive is a gauge. */
-export type CgiCounters = {
-  cgiStarted: number;
-  cgiFailed: number;
-  cgiTimedOut: number;
-  cgiAlive: number;
-};
+/** What a mount of programs counts, and how it stands. */
+export type CgiCounters = CgiSums & CgiGauges;
 
 export type Counters = {
-  readonly worker: WorkerCounters & { cgiAlive: number };
+  readonly worker: WorkerCounters;
   readonly latency: number[];
   openConnections: number;
   openWebSockets: number;
@@ -26,13 +24,18 @@ export type Counters = {
   vhost(key: string): VhostCounters;
   /** Those that have counted anything: a thousand idle vhosts are not sent every second. */
   vhosts(): Record<string, VhostCounters>;
+  /** The counters of one mount of programs, made on first use. */
+  cgi(mount: string): CgiCounters;
+  /** Those of mounts that were asked for a program. */
+  cgiMounts(): [mount: string, counters: CgiCounters][];
 };
 
 /** Fresh counters for one worker. */
 export function createCounters(): Counters {
+  const byMount = new Map<string, CgiCounters>();
   const byVhost = new Map<string, VhostCounters>();
   return {
-    worker: { ...emptyWorkerCounters(), cgiAlive: 0 },
+    worker: emptyWorkerCounters(),
     latency: Array.from({ length: LATENCY_BOUNDS_US.length + 1 }, () => 0),
     openConnections: 0,
     openWebSockets: 0,
@@ -42,11 +45,22 @@ export function createCounters(): Counters {
       if (!counters) byVhost.set(key, (counters = emptyVhostCounters()));
       return counters;
     },
+    cgi(mount) {
+      let counters = byMount.get(mount);
+      if (!counters) byMount.set(mount, (counters = emptyCgi()));
+      return counters;
+    },
+    cgiMounts: () => [...byMount].filter(([, counters]) => hasCounted(counters)),
     vhosts: () => Object.fromEntries([...byVhost].filter(([, counters]) => hasCounted(counters))),
   };
 }
 
-function hasCounted(counters: VhostCounters): boolean {
+/** Nothing counted, nothing running. */
+export function emptyCgi(): CgiCounters {
+  return { ...emptyCgiCounters(), alive: 0, queued: 0 };
+}
+
+function hasCounted(counters: VhostCounters | CgiCounters): boolean {
   return Object.values(counters).some((count) => count > 0);
 }
 

@@ -39,6 +39,8 @@ export type MountContext<O extends Origin = Origin> = {
   readonly docroots: Docroots;
   /** Encodes files for clients that accept it, one for the whole worker. */
   readonly compressor: Compressor;
+  /** Lets this vhost answer as if the same client had asked for `location` by GET. */
+  readonly redirect: (exchange: Exchange, location: ByteString) => void;
   /** The running protocol of this vhost by name, for callback mounts. */
   readonly protocol: (name: string) => ProtocolHost | undefined;
   /** Refuses the configuration: `key` is relative to the mount, such as "origin". */

@@ -5,7 +5,7 @@ import { getHeapStatistics } from "node:v8";
 import { monitorEventLoopDelay, performance } from "node:perf_hooks";
 import type { Sample } from "../ipc/stats.ts";
 import type { WorkerChannel } from "./bus.ts";
-import type { Counters } from "./counters.ts";
+import type { CgiCounters, Counters } from "./counters.ts";
 
 const INTERVAL_MS = 1_000;
 const DELAY_RESOLUTION_MS = 20;
@@ -30,16 +30,29 @@ export function createSampler(channel: WorkerChannel, counters: Counters): Sampl
     const lagMs =
       delay.count === 0 ? 0 : Math.max(0, delay.percentile(99) / NS_PER_MS - DELAY_RESOLUTION_MS);
     delay.reset();
-    const { cgiAlive, ...worker } = counters.worker;
+    const cgi = counters.cgiMounts();
+    const sum = (name: keyof CgiCounters): number =>
+      cgi.reduce((total, [, mount]) => total + mount[name], 0);
     return {
       vhosts: counters.vhosts(),
-      counters: worker,
+      counters: {
+        ...counters.worker,
+        cgiStarted: sum("started"),
+        cgiFailed: sum("failed"),
+        cgiTimedOut: sum("timedOut"),
+      },
       latency: counters.latency,
+      cgi: Object.fromEntries(
+        cgi.map(([mount, { alive: _alive, queued: _queued, ...sums }]) => [mount, sums]),
+      ),
+      cgiGauges: Object.fromEntries(
+        cgi.map(([mount, { alive, queued }]) => [mount, { alive, queued }]),
+      ),
       gauges: {
         openConnections: counters.openConnections,
         openWebSockets: counters.openWebSockets,
         activeRequests: counters.activeRequests,
-        cgiAlive,
+        cgiAlive: sum("alive"),
         // process.memoryUsage() opens a file, and there may be no descriptor left.
         heapBytes: getHeapStatistics().used_heap_size,
         loopLagMs: Math.round(lagMs * 10) / 10,

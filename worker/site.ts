@@ -8,7 +8,7 @@ import { vhostKey } from "../config/listeners.ts";
 import type { ProvisionProblem } from "../config/problems.ts";
 import type { VhostConfig } from "../config/vhost.ts";
 import type { Configuration, VhostSecrets, WorkerListener } from "../ipc/messages.ts";
-import type { Board } from "../ipc/stats.ts";
+import { mountKey, type Board } from "../ipc/stats.ts";
 import { createAppendFile, type AppendFile } from "../log/append-file.ts";
 import type { Logger } from "../log/logger.ts";
 import { openFilesLimit } from "../posix/open-files.ts";
@@ -26,7 +26,10 @@ import { createDocroots, type Docroots } from "./docroot.ts";
 import { configuredClocks } from "./http/clocks.ts";
 import type { TlsSession } from "./http/connection.ts";
 import { createFronts } from "./fronts.ts";
+import { dispatch } from "./http/dispatch.ts";
+import type { ByteString, Exchange } from "./http/exchange.ts";
 import type { Http1Front } from "./http/node-http1.ts";
+import { redirectLocally } from "./http/redirected-exchange.ts";
 import { requestLimits } from "./limits.ts";
 import { intercepted } from "./mounts/callback.ts";
 import { mountTypes } from "./mounts/table.ts";
@@ -248,7 +251,11 @@ async function provisionVhost(vhost: VhostConfig, services: VhostServices): Prom
       origin: config.origin as never,
       log,
       version: services.configuration.version,
-      cgiCounters: counters.worker,
+      cgiCounters: counters.cgi(mountKey(key, config.mountpoint)),
+      redirect: (exchange: Exchange, location: ByteString) => {
+        const redirected = redirectLocally(exchange, location);
+        if (redirected) dispatch(redirected, site.match(redirected.path), site.guard);
+      },
       starter: services.starter,
       docroots: services.docroots,
       compressor: services.compressor,
@@ -259,7 +266,7 @@ async function provisionVhost(vhost: VhostConfig, services: VhostServices): Prom
     mounts.push({ config, mount, guard: guards.guardOf(config) });
     if (mount.stop) cleanups.add(() => mount.stop?.());
   }
-  return createSiteVhost({
+  const site = createSiteVhost({
     config: vhost,
     key,
     secure,
@@ -271,6 +278,7 @@ async function provisionVhost(vhost: VhostConfig, services: VhostServices): Prom
     guard: guards.guard,
     gates: guards.gates,
   });
+  return site;
 }
 
 function openAccessLog(vhost: VhostConfig, services: VhostServices): SiteVhost["accessLog"] {

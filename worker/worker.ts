@@ -196,7 +196,9 @@ async function provision(
 }
 
 function startsPrograms({ vhosts }: ServerConfig): boolean {
-  return vhosts.some(({ mounts }) => mounts.some(({ origin }) => origin.scheme === "cgi"));
+  return vhosts.some(({ mounts }) =>
+    mounts.some(({ origin }) => /^(?:cgi|git)$/.test(origin.scheme)),
+  );
 }
 
 /** Listens on every inherited socket; one that cannot be had is told with its address. */

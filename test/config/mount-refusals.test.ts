@@ -25,21 +25,21 @@ const cases: readonly [name: string, files: Files, errors: string[]][] = [
     "an origin with an unknown scheme",
     { conf: mountText('"origin": "fil://x"') },
     [
-      `conf:1 ‹"fil://x"› ${AT_MOUNT}.origin: Unknown scheme "fil://"; expected file://, cgi://, >http://, >https:// or callback://; did you mean "file://"?`,
+      `conf:1 ‹"fil://x"› ${AT_MOUNT}.origin: Unknown scheme "fil://"; expected file://, cgi://, git://, >http://, >https:// or callback://; did you mean "file://"?`,
     ],
   ],
   [
     "the origin gzip://",
     { conf: mountText('"origin": "gzip://x"') },
     [
-      `conf:1 ‹"gzip://x"› ${AT_MOUNT}.origin: Unknown scheme "gzip://"; expected file://, cgi://, >http://, >https:// or callback://`,
+      `conf:1 ‹"gzip://x"› ${AT_MOUNT}.origin: Unknown scheme "gzip://"; expected file://, cgi://, git://, >http://, >https:// or callback://; did you mean "git://"?`,
     ],
   ],
   [
     "an origin without a scheme",
     { conf: mountText('"origin": "/srv/www"') },
     [
-      `conf:1 ‹"/srv/www"› ${AT_MOUNT}.origin: "/srv/www" has no scheme; expected file://, cgi://, >http://, >https:// or callback://, such as "file:///srv/www"`,
+      `conf:1 ‹"/srv/www"› ${AT_MOUNT}.origin: "/srv/www" has no scheme; expected file://, cgi://, git://, >http://, >https:// or callback://, such as "file:///srv/www"`,
     ],
   ],
   [
@@ -105,9 +105,22 @@ const cases: readonly [name: string, files: Files, errors: string[]][] = [
     [`conf:1 ‹"cgi://./x"› ${AT_MOUNT}.origin: The CGI program "ROOT/x" is not executable`],
   ],
   [
-    "a CGI program that is a directory",
-    { conf: mountText('"origin": "cgi://./x"'), "x/": "" },
-    [`conf:1 ‹"cgi://./x"› ${AT_MOUNT}.origin: The CGI program "ROOT/x" is not a file`],
+    "a CGI interpreter that is missing",
+    {
+      conf: mountText('"origin": "cgi://./x", "cgi-interpreter": { ".php": "/nowhere/php" }'),
+      "x/": "",
+    },
+    [
+      `conf:1 ‹"/nowhere/php"› ${AT_MOUNT}.cgi-interpreter..php: The interpreter "/nowhere/php" does not exist`,
+    ],
+  ],
+  [
+    "a root directory for CGI programs that is missing",
+    { conf: mountText('"origin": "cgi://./x", "cgi-chroot": "/nowhere"'), "x/": "" },
+    [
+      `conf:1 ‹"cgi://./x"› ${AT_MOUNT}.origin: The CGI program "/nowhereROOT/x" does not exist`,
+      `conf:1 ‹"/nowhere"› ${AT_MOUNT}.cgi-chroot: The directory "/nowhere" does not exist`,
+    ],
   ],
   [
     "a NUL in a path",

@@ -1,5 +1,6 @@
 // A site without processes for tests: vhosts and mounts from configuration keys, the HTTP/1.1 front and a socket on port 0.
 
+import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import net from "node:net";
@@ -13,7 +14,7 @@ import { openStarter } from "../../posix/spawn.ts";
 import type { Guard } from "../../worker/access/guard.ts";
 import { createAccessLog } from "../../worker/access-log.ts";
 import { createCompressor } from "../../worker/compressor.ts";
-import { createCounters, type Counters } from "../../worker/counters.ts";
+import { createCounters, emptyCgi, type Counters } from "../../worker/counters.ts";
 import { createDocroots } from "../../worker/docroot.ts";
 import type { Clocks } from "../../worker/http/clocks.ts";
 import { createLane } from "../../worker/http/lane.ts";
@@ -106,7 +107,8 @@ export async function startSite(t: TestContext, options: TestSiteOptions): Promi
         vhost: config,
         log,
         version: "0.0.0-test",
-        cgiCounters: counters.worker,
+        cgiCounters: emptyCgi(),
+        redirect: () => assert.fail("No local redirects in this test"),
         starter: openStarter,
         docroots: createDocroots(),
         compressor,

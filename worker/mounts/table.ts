@@ -4,6 +4,7 @@ import type { AnyMountType } from "../mount.ts";
 import { callback } from "./callback.ts";
 import { cgi } from "./cgi/cgi.ts";
 import { file } from "./file/file.ts";
+import { git } from "./cgi/git.ts";
 import { redirect } from "./redirect.ts";
 
-export const mountTypes: readonly AnyMountType[] = [file, redirect, cgi, callback];
+export const mountTypes: readonly AnyMountType[] = [file, redirect, cgi, git, callback];

@@ -4,18 +4,30 @@
 import { once } from "node:events";
 import type { Writable } from "node:stream";
 import type { Exit } from "../../../posix/child.ts";
-import type { HttpError, Exchange } from "../../http/exchange.ts";
+import type { ByteString, HttpError, Exchange } from "../../http/exchange.ts";
 import { CgiHeadReader, CgiOutputError, type CgiHead } from "./response-head.ts";
 
 /** "over": complete, refused, or cut. What the program still writes then is dropped. */
 type State = "head" | "first-byte" | "body" | "over";
 
-/** One answer, fed with output. `gone` aborts with the client; `remark` hears what is odd and yet no failure. */
+/** Answers that have no body (RFC 9110 15.3.5, 15.3.6, 15.4.5), whatever a program writes. */
+const BODILESS: ReadonlySet<number> = new Set([204, 205, 304]);
+
+export type AnswerOptions = {
+  /** Aborts with the client. */
+  readonly gone: AbortSignal;
+  /** The output is a whole response, from the status line on. */
+  readonly isNph: boolean;
+  /** Hears what is odd and yet no failure. */
+  readonly remark: (message: string) => void;
+};
+
+/** One answer, fed with output. */
 export class CgiAnswer {
   readonly #exchange: Exchange;
   readonly #gone: AbortSignal;
   readonly #remark: (message: string) => void;
-  readonly #head = new CgiHeadReader();
+  readonly #head: CgiHeadReader;
   #state: State = "head";
   /** A head that waits until it is known whether a body follows. */
   #pending: CgiHead | undefined;
@@ -23,15 +35,22 @@ export class CgiAnswer {
   /** What is missing of Content-Length. */
   #leftBytes: number | undefined;
   #waitsForClient = false;
+  #redirect: ByteString | undefined;
 
-  constructor(exchange: Exchange, gone: AbortSignal, remark: (message: string) => void) {
+  constructor(exchange: Exchange, { gone, isNph, remark }: AnswerOptions) {
     this.#exchange = exchange;
+    this.#head = new CgiHeadReader(isNph);
     this.#gone = gone;
     this.#remark = remark;
   }
 
   get isOver(): boolean {
     return this.#state === "over";
+  }
+
+  /** Where the answer is to be found instead; nothing was sent. */
+  get redirect(): ByteString | undefined {
+    return this.#redirect;
   }
 
   /** The client has yet to take what it was sent. */
@@ -81,7 +100,12 @@ export class CgiAnswer {
 
   #begin(head: CgiHead): void {
     const { status, headers, bodyBytes } = head;
-    const sendsBody = status !== 204 && status !== 304 && this.#exchange.method !== "HEAD";
+    if (head.localRedirect !== undefined) {
+      this.#redirect = head.localRedirect;
+      this.#state = "over";
+      return;
+    }
+    const sendsBody = !BODILESS.has(status) && this.#exchange.method !== "HEAD";
     // The state changes last: what the exchange refuses to send can still become an error page.
     if (!sendsBody) {
       this.#sendHead(head);
@@ -103,7 +127,7 @@ export class CgiAnswer {
   }
 
   #sendHead(head: CgiHead): void {
-    if (head.status === 204 || head.status === 304) this.#exchange.send(head.status, head.headers);
+    if (BODILESS.has(head.status)) this.#exchange.send(head.status, head.headers);
     else this.#stream(head).end(); // HEAD: the headers of a body that nobody has measured.
   }
 

@@ -2,6 +2,7 @@
 // What a client sends stays data: it can name HTTP_* variables only, and none that a program would trust.
 
 import { dirname } from "node:path";
+import type { Script } from "./script.ts";
 import type { MountConfig } from "../../../config/mount.ts";
 import type { VhostConfig } from "../../../config/vhost.ts";
 import type { Environment } from "../../../posix/child.ts";
@@ -14,6 +15,7 @@ const PATH = "/usr/local/bin:/usr/bin:/bin";
 export type EnvironmentSettings = {
   /** Of this server, for SERVER_SOFTWARE. */
   readonly version: string;
+  /** What is run, or the directory of what is run: the document root of a site that has no files. */
   readonly program: string;
   readonly config: Pick<MountConfig, "mountpoint" | "cgi-env" | "cgi-pass-auth">;
   readonly mounts: VhostConfig["mounts"];
@@ -22,14 +24,13 @@ export type EnvironmentSettings = {
 /** Prepares all that is the same for every request; the result makes one request's environment. */
 export function createEnvironment(
   settings: EnvironmentSettings,
-): (exchange: Exchange, rest: ByteString, bodyBytes: number) => Environment {
+): (exchange: Exchange, script: Script, bodyBytes: number | undefined) => Environment {
   const { program, config } = settings;
+  const mountpoint = config.mountpoint === "/" ? "" : encode(config.mountpoint);
   const siteRoot = findSiteRoot(settings.mounts);
   const constant: readonly [string, ByteString][] = [
     ["GATEWAY_INTERFACE", "CGI/1.1"],
     ["SERVER_SOFTWARE", `portico/${settings.version}`],
-    ["SCRIPT_NAME", config.mountpoint === "/" ? "" : encode(config.mountpoint)],
-    ["SCRIPT_FILENAME", encode(program)],
     ["DOCUMENT_ROOT", encode(siteRoot === undefined ? dirname(program) : siteRoot || "/")],
     // php-cgi refuses to run without it: a sign that a server, not a client, chose the script.
     ["REDIRECT_STATUS", "200"],
@@ -37,8 +38,11 @@ export function createEnvironment(
   ];
   const chosen = config["cgi-env"].map(([name, value]) => [name, encode(value)] as const);
 
-  return (exchange, rest, bodyBytes) => {
+  return (exchange, script, bodyBytes) => {
+    const { pathInfo } = script;
     const variables = new Map(constant);
+    variables.set("SCRIPT_NAME", mountpoint + script.name);
+    if (script.file !== undefined) variables.set("SCRIPT_FILENAME", encode(script.file));
     variables.set("REQUEST_METHOD", exchange.method);
     variables.set("REQUEST_URI", exchange.target);
     variables.set("QUERY_STRING", exchange.query ?? "");
@@ -57,13 +61,14 @@ export function createEnvironment(
       variables.set("AUTH_TYPE", "Basic");
       variables.set("REMOTE_USER", exchange.user);
     }
-    if (rest !== "") {
-      variables.set("PATH_INFO", rest);
-      if (siteRoot !== undefined) variables.set("PATH_TRANSLATED", encode(siteRoot) + rest);
+    if (pathInfo !== "") {
+      variables.set("PATH_INFO", pathInfo);
+      if (siteRoot !== undefined) variables.set("PATH_TRANSLATED", encode(siteRoot) + pathInfo);
     }
     const contentType = exchange.header("content-type");
     if (contentType !== undefined) variables.set("CONTENT_TYPE", contentType);
-    if (bodyBytes > 0) variables.set("CONTENT_LENGTH", String(bodyBytes));
+    if (bodyBytes !== undefined && bodyBytes > 0)
+      variables.set("CONTENT_LENGTH", String(bodyBytes));
     addHeaders(variables, exchange);
     const credentials = config["cgi-pass-auth"] ? exchange.header("authorization") : undefined;
     if (credentials !== undefined) variables.set("HTTP_AUTHORIZATION", credentials);

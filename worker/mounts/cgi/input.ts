@@ -12,8 +12,9 @@ import type { CgiLimits } from "./limits.ts";
 
 /** What a program reads. */
 export interface Input extends AsyncDisposable {
-  readonly bytes: number;
-  /** Starts a stream of exactly so many bytes; once, and only if there are any. A client that waits for 100-continue gets it now. */
+  /** Undefined where nobody knows before it has ended. */
+  readonly bytes: number | undefined;
+  /** Starts a stream of exactly so many bytes; once, and only if there may be any. A client that waits for 100-continue gets it now. */
   open(): Readable;
 }
 
@@ -24,12 +25,16 @@ const WRITE_BYTES = 64 * 1024;
 
 type Limits = Pick<CgiLimits, "spoolMemoryBytes" | "spoolBytes" | "spoolTotalBytes">;
 
-/** Takes request bodies for one mount. */
-export function createInputTaker(limits: Limits): (exchange: Exchange) => Promise<Input> {
+/** Takes request bodies for one mount; `streams` passes those of unknown length on as they come. */
+export function createInputTaker(
+  limits: Limits,
+  streams = false,
+): (exchange: Exchange) => Promise<Input> {
   const disk = { bytes: 0 };
   return async (exchange) => {
     const { bodyBytes } = exchange;
-    if (bodyBytes === undefined) return await new Spool(limits, disk).take(exchange.body);
+    if (bodyBytes === undefined && !streams)
+      return await new Spool(limits, disk).take(exchange.body);
     return {
       bytes: bodyBytes,
       open: () => exchange.body,

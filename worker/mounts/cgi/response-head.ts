@@ -2,6 +2,7 @@
 // What comes out is safe to send on: no control byte, no field that belongs to the connection, one of each that must be single.
 
 import type { HeaderPair } from "../../../config/vhost.ts";
+import type { ByteString } from "../../http/exchange.ts";
 
 /** Longest head, the empty line included, and most fields in it. */
 export const MAX_HEAD_BYTES = 64 * 1024;
@@ -14,6 +15,8 @@ export type CgiHead = {
   /** Content-Length, where the program gave one. */
   readonly bodyBytes: number | undefined;
   readonly hasContentType: boolean;
+  /** Where the server is to look for the answer itself (RFC 3875 6.2.2). */
+  readonly localRedirect?: ByteString;
 };
 
 /** The program's output is not an answer. */
@@ -25,11 +28,17 @@ export class CgiOutputError extends Error {
   }
 }
 
-/** Collects one head. */
+/** Collects one head. That of an "nph" program begins with a status line (RFC 3875 5), and is held to the same rules otherwise. */
 export class CgiHeadReader {
+  readonly #isNph: boolean;
+  #nphStatus: number | undefined;
   #line: Buffer = Buffer.alloc(0);
   #headBytes = 0;
   readonly #fields: HeaderPair[] = [];
+
+  constructor(isNph = false) {
+    this.#isNph = isNph;
+  }
 
   /** Takes the next bytes; once the empty line came, the head and the bytes behind it. Throws CgiOutputError. */
   push(chunk: Buffer): { head: CgiHead; rest: Buffer } | undefined {
@@ -43,7 +52,12 @@ export class CgiHeadReader {
         bytes[end - 1] === CR && end > start ? end - 1 : end,
       );
       start = end + 1;
-      if (line === "") return { head: assemble(this.#fields), rest: bytes.subarray(start) };
+      if (line === "")
+        return { head: assemble(this.#fields, this.#nphStatus), rest: bytes.subarray(start) };
+      if (this.#isNph && this.#nphStatus === undefined) {
+        this.#nphStatus = readStatusLine(line);
+        continue;
+      }
       if (this.#fields.length === MAX_HEAD_FIELDS)
         throw new CgiOutputError(`More than ${MAX_HEAD_FIELDS} header fields`);
       this.#fields.push(parseField(line));
@@ -66,6 +80,7 @@ const CR = 13;
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const BAD_VALUE_BYTE = /[^\t\x20-\x7e\x80-\xff]/;
 const STATUS = /^([2-5][0-9]{2})(?: .*)?$/;
+const STATUS_LINE = /^HTTP\/1\.[01] ([2-5][0-9]{2})(?: .*)?$/;
 const DIGITS = /^[0-9]+$/;
 
 function parseField(line: string): HeaderPair {
@@ -99,8 +114,9 @@ const SINGLE: ReadonlySet<string> = new Set([
   "status",
 ]);
 
-function assemble(fields: readonly HeaderPair[]): CgiHead {
-  if (fields.length === 0) throw new CgiOutputError("No header field at all");
+function assemble(fields: readonly HeaderPair[], nphStatus: number | undefined): CgiHead {
+  if (fields.length === 0 && nphStatus === undefined)
+    throw new CgiOutputError("No header field at all");
   const single = new Map<string, string>();
   const headers: HeaderPair[] = [];
   for (const field of fields) {
@@ -109,28 +125,52 @@ function assemble(fields: readonly HeaderPair[]): CgiHead {
       if (single.has(name)) throw new CgiOutputError(`More than one "${field[0]}"`);
       single.set(name, field[1]);
     }
+    // We would frame what is framed already.
+    if (nphStatus !== undefined && name === "transfer-encoding")
+      throw new CgiOutputError("Transfer-Encoding is for the server to choose");
     if (OURS.has(name) || name.startsWith("proxy-")) continue;
     if (name === "status" || name === "content-length") continue;
     if (name === "content-type" && field[1] === "") continue;
     headers.push(field);
   }
   return {
-    status: readStatus(single.get("status"), single.get("location")),
+    status: nphStatus ?? readStatus(single.get("status"), single.get("location")),
     headers,
     bodyBytes: readLength(single.get("content-length")),
-    hasContentType: (single.get("content-type") ?? "") !== "",
+    // RFC 3875 asks for a type; RFC 9110 8.3 leaves it open, and so is a whole response that was made elsewhere.
+    hasContentType: nphStatus !== undefined || (single.get("content-type") ?? "") !== "",
+    ...(nphStatus === undefined && readLocalRedirect(single, headers)),
   };
 }
 
 /**
- * A Location without a Status is a redirect by the client. That includes a local one ("/path"), which RFC 3875 6.2.2
- * has the server resolve by itself: sent as 302 it reaches the same page and keeps the address in the browser true.
+ * A path alone is a local redirect. With a status, a cookie or any other field it is one for the client, who would miss
+ * that field otherwise: the RFC allows no field beside it at all.
  */
+function readLocalRedirect(
+  single: ReadonlyMap<string, string>,
+  headers: readonly HeaderPair[],
+): { localRedirect?: ByteString } {
+  const location = single.get("location");
+  if (location === undefined || !/^\/(?!\/)/.test(location) || single.has("status")) return {};
+  const isAlone = headers.every(([name]) => /^(?:location|content-type)$/i.test(name));
+  return isAlone && Number(single.get("content-length") ?? 0) === 0
+    ? { localRedirect: location }
+    : {};
+}
+
+/** A Location without a Status is a redirect. */
 function readStatus(status: string | undefined, location: string | undefined): number {
   if (location === "") throw new CgiOutputError('Empty "Location"');
   if (status === undefined) return location === undefined ? 200 : 302;
   const code = STATUS.exec(status)?.[1];
   if (code === undefined) throw new CgiOutputError(`Not a status: ${quote(status)}`);
+  return Number(code);
+}
+
+function readStatusLine(line: string): number {
+  const code = STATUS_LINE.exec(line)?.[1];
+  if (code === undefined) throw new CgiOutputError(`Not a status line: ${quote(line)}`);
   return Number(code);
 }
 

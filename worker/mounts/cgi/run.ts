@@ -5,7 +5,7 @@ import type { Readable } from "node:stream";
 import type { Logger } from "../../../log/logger.ts";
 import type { Child } from "../../../posix/child.ts";
 import type { CgiCounters } from "../../counters.ts";
-import { HttpError, type Exchange } from "../../http/exchange.ts";
+import { HttpError, type ByteString, type Exchange } from "../../http/exchange.ts";
 import { CgiAnswer } from "./answer.ts";
 import { IdleClock } from "./idle-clock.ts";
 import type { Input } from "./input.ts";
@@ -18,10 +18,17 @@ export type RunContext = {
   /** Aborts when the client goes or the exchange is cut. */
   readonly gone: AbortSignal;
   readonly idleMs: number;
+  readonly totalMs: number;
+  /** The program outlives its client. */
+  readonly keeps: boolean;
+  readonly isNph: boolean;
   readonly limits: CgiLimits;
   readonly counters: CgiCounters;
   readonly log: Logger;
 };
+
+/** The last lines on stderr that go with the message about a program that failed. */
+const KEPT_LINES = 5;
 
 /** Owns a child until nothing is left of it. */
 export class CgiRun {
@@ -29,6 +36,7 @@ export class CgiRun {
   readonly #context: RunContext;
   readonly #answer: CgiAnswer;
   readonly #clock: IdleClock;
+  readonly #totalTimer: NodeJS.Timeout;
   /** Runs once the client may have left without a word. */
   #leaveClock: IdleClock | undefined;
   #inputState: "flowing" | "done";
@@ -38,17 +46,24 @@ export class CgiRun {
   constructor(child: Child, context: RunContext) {
     this.#child = child;
     this.#context = context;
-    this.#inputState = context.input.bytes > 0 ? "flowing" : "done";
-    this.#answer = new CgiAnswer(context.exchange, context.gone, (text) => context.log.warn(text));
+    this.#inputState = context.input.bytes === 0 ? "done" : "flowing";
+    this.#answer = new CgiAnswer(context.exchange, {
+      ...context,
+      remark: (text) => context.log.warn(text),
+    });
     this.#clock = new IdleClock(
       context.idleMs,
       () => this.#waitsForClient(),
-      () => this.#expire(),
+      () => this.#expire(`moved no byte for ${context.idleMs / 1000} s`),
+    );
+    this.#totalTimer = setTimeout(
+      () => this.#expire(`took longer than ${context.totalMs / 1000} s`),
+      context.totalMs,
     );
   }
 
-  /** Resolves when the program has ended and its pipes are closed. */
-  async finish(): Promise<void> {
+  /** Resolves when the program has ended and its pipes are closed, with the path where its answer is to be found instead, if it named one. */
+  async finish(): Promise<ByteString | undefined> {
     const { exchange, gone, limits, log } = this.#context;
     const { stdout, stderr, exited } = this.#child;
     const closed = Promise.all([closing(stdout), closing(stderr)]);
@@ -56,15 +71,23 @@ export class CgiRun {
     gone.addEventListener("abort", leave);
     if (gone.aborted) leave();
     exchange.onClientEnd(() => this.#watchSilence());
-    logStderr(stderr, limits, (line) => log.warn(line));
+    const said: string[] = [];
+    logStderr(stderr, limits, (line) => {
+      log.info(line);
+      said.push(line);
+      if (said.length > KEPT_LINES) said.shift();
+    });
     this.#feed();
     await this.#relay();
     const exit = await exited;
-    if (exit.code !== 0 && this.#lastResort === undefined) log.warn(exit, "CGI program failed");
     await closed;
+    const { code, signal } = exit;
+    if (code !== 0 && this.#lastResort === undefined)
+      log.warn({ code, signal, stderr: said }, "CGI program failed");
     gone.removeEventListener("abort", leave);
     this.#stopClocks();
     if (!this.#child.kill(0)) clearTimeout(this.#lastResort);
+    return gone.aborted ? undefined : this.#answer.redirect;
   }
 
   /** Ends it now: the mount stops. */
@@ -114,17 +137,19 @@ export class CgiRun {
   }
 
   async #take(chunk: Buffer): Promise<void> {
-    // What comes behind a complete answer buys no more time.
-    if (!this.#answer.isOver) this.#touch();
+    this.#touch();
     try {
       await this.#answer.take(chunk);
     } catch (error) {
       this.#fail(error);
     }
-    if (!this.#answer.isOver) this.#touch();
+    this.#touch();
   }
 
+  /** What comes behind a complete answer buys no more time, but for a program that was let go on alone. */
   #touch(): void {
+    const { gone, keeps } = this.#context;
+    if (this.#answer.isOver && !(keeps && gone.aborted)) return;
     this.#clock.touch();
     this.#leaveClock?.touch();
   }
@@ -132,6 +157,7 @@ export class CgiRun {
   #stopClocks(): void {
     this.#clock.stop();
     this.#leaveClock?.stop();
+    clearTimeout(this.#totalTimer);
   }
 
   /**
@@ -139,8 +165,8 @@ export class CgiRun {
    * tells them apart, because a peer that is gone answers it with a reset; so a silent program gets a little time.
    */
   #watchSilence(): void {
-    if (this.#answer.isOver) return;
-    const { exchange, limits } = this.#context;
+    const { exchange, keeps, limits } = this.#context;
+    if (keeps || this.#answer.isOver) return;
     this.#leaveClock = new IdleClock(
       limits.halfClosedMs,
       () => this.#answer.waitsForClient,
@@ -159,17 +185,17 @@ export class CgiRun {
     return waitsForBody || this.#answer.waitsForClient;
   }
 
-  #expire(): void {
-    const { counters, idleMs, log } = this.#context;
-    counters.cgiTimedOut += 1;
-    log.warn(`CGI program moved no byte for ${idleMs / 1000} s: ended`);
+  #expire(why: string): void {
+    const { counters, log } = this.#context;
+    counters.timedOut += 1;
+    log.warn(`CGI program ${why}: ended`);
     this.#answer.refuse(new HttpError(504, "The program did not answer in time"));
     this.#end();
   }
 
   #fail(error: unknown): void {
     const { counters, log } = this.#context;
-    counters.cgiFailed += 1;
+    counters.failed += 1;
     log.warn(`CGI program failed: ${error instanceof Error ? error.message : String(error)}`);
     // The message may quote output, such as source text: for the log only.
     this.#answer.refuse(new HttpError(502, "The program gave no valid answer", { cause: error }));
@@ -178,6 +204,8 @@ export class CgiRun {
 
   #leave(): void {
     this.#answer.leave();
+    // One that still waits for the rest of its input would never finish.
+    if (this.#context.keeps && this.#inputState === "done") return;
     this.#end();
   }
 

@@ -4,17 +4,21 @@ import { HttpError } from "../../http/exchange.ts";
 import type { CgiLimits } from "./limits.ts";
 
 type Limits = Pick<CgiLimits, "maxRunning" | "maxWaiting" | "maxWaitMs" | "retryAfterSecs">;
+type SlotCounters = { refused: number; queued: number };
 type Waiter = { readonly enter: () => void; readonly refuse: () => void };
 
 /** The places of one mount. */
 export class Slots {
   readonly #limits: Limits;
+  readonly #counters: SlotCounters;
   readonly #waiting = new Set<Waiter>();
   #running = 0;
   #state: "open" | "closed" = "open";
 
-  constructor(limits: Limits) {
+  /** `counters` hears who waits, and who is sent away. */
+  constructor(limits: Limits, counters: SlotCounters) {
     this.#limits = limits;
+    this.#counters = counters;
   }
 
   get isClosed(): boolean {
@@ -38,6 +42,7 @@ export class Slots {
 
   /** What a client is told when there is no place. */
   refusal(cause?: unknown): HttpError {
+    this.#counters.refused += 1;
     const headers = [["Retry-After", String(this.#limits.retryAfterSecs)]] as const;
     return new HttpError(503, "Too many programs are running", { headers, cause });
   }
@@ -47,6 +52,7 @@ export class Slots {
     // Whoever takes the waiter off the queue decides, so a place is never given to one who has left.
     const once = (decide: () => void) => () => {
       if (!this.#waiting.delete(waiter)) return;
+      this.#counters.queued -= 1;
       clearTimeout(timer);
       gone.removeEventListener("abort", leave);
       decide();
@@ -57,6 +63,7 @@ export class Slots {
     const timer = setTimeout(refuse, this.#limits.maxWaitMs);
     gone.addEventListener("abort", leave);
     this.#waiting.add(waiter);
+    this.#counters.queued += 1;
     return promise;
   }
 

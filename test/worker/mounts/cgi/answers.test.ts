@@ -15,6 +15,12 @@ async function warnings(server: CgiServer): Promise<string[]> {
   return server.log.filter(({ level }) => Number(level) >= 40).map(({ msg }) => String(msg));
 }
 
+/** What programs said on stderr, once the program of the test has ended. */
+async function said(server: CgiServer): Promise<string[]> {
+  await until("the program ends", () => server.counters.cgiAlive === 0);
+  return server.log.filter(({ level }) => level === 30).map(({ msg }) => String(msg));
+}
+
 suite("a program's answer", () => {
   test("streams in chunks, with its headers and without a trace of the connection's", async (t) => {
     const server = await serveCgi(
@@ -53,7 +59,9 @@ suite("a program's answer", () => {
 
   const redirects = [
     ["Location: http://example.com/x\\n\\n", 302, "http://example.com/x"],
-    ["Location: /local?x=1\\n\\n", 302, "/local?x=1"],
+    ["Location: /local?x=1\\nSet-Cookie: a=1\\n\\n", 302, "/local?x=1"],
+    ["Status: 303\\nLocation: /local\\n\\n", 303, "/local"],
+    ["Location: //example.com/x\\n\\n", 302, "//example.com/x"],
     [
       "Status: 301 Moved\\nLocation: http://example.com/\\nContent-Type: text/plain\\n\\nx",
       301,
@@ -69,7 +77,7 @@ suite("a program's answer", () => {
       assert.deepEqual(await warnings(server), []);
     });
 
-  for (const status of [204, 304])
+  for (const status of [204, 205, 304])
     test(`has no body with ${status}`, async (t) => {
       const server = await serveCgi(t, `printf 'Status: ${status}\\nETag: "x"\\n${TEXT}unwanted'`);
       const answer = await ask(server.port, "/run");
@@ -266,7 +274,7 @@ test("stderr is logged line by line, made safe, and falls silent at the limit", 
   const answer = await ask(server.port, "/run");
   assert.equal(answer.body, "fine");
   assert.ok(answer.isWhole);
-  const lines = await warnings(server);
+  const lines = await said(server);
   assert.deepEqual(lines.slice(0, 5), [
     "one",
     "\\x1b[31mred",
@@ -284,8 +292,20 @@ test("stderr in very short lines falls silent at their number", async (t) => {
     limits: { stderrLines: 3 },
   });
   assert.equal((await ask(server.port, "/run")).body, "fine");
-  const lines = await warnings(server);
+  const lines = await said(server);
   assert.deepEqual(lines.slice(0, 3), ["y", "y", "y"]);
   assert.match(lines[3] ?? "", /no more than 3 lines of stderr/);
   assert.equal(lines.length, 4);
+});
+
+test("stderr of a program that failed stands in the warning too", async (t) => {
+  const server = await serveCgi(t, `echo why >&2; printf '${TEXT}done'; exit 3`);
+  await ask(server.port, "/run", ["X-Request-Id: r-1"]);
+  assert.deepEqual(await said(server), ["why"]);
+  await until("the warning is there", () => server.log.some(({ level }) => level === 40));
+  const warning = server.log.find(({ level }) => level === 40);
+  assert.deepEqual([warning?.["code"], warning?.["stderr"]], [3, ["why"]]);
+  assert.equal(typeof warning?.["child"], "number");
+  assert.equal(warning?.["vhost"], "localhost");
+  assert.equal(warning?.["request"], "r-1");
 });

@@ -8,8 +8,10 @@ import { vhostShape } from "../../../../config/vhost.ts";
 import { createLogger } from "../../../../log/logger.ts";
 import type { Starter } from "../../../../posix/child.ts";
 import { openStarter } from "../../../../posix/spawn.ts";
-import type { CgiCounters } from "../../../../worker/counters.ts";
+import { emptyCgi, type CgiCounters } from "../../../../worker/counters.ts";
 import { createCompressor } from "../../../../worker/compressor.ts";
+import { HttpError } from "../../../../worker/http/exchange.ts";
+import { redirectLocally } from "../../../../worker/http/redirected-exchange.ts";
 import { createDocroots } from "../../../../worker/docroot.ts";
 import type { Clocks } from "../../../../worker/http/node-http1.ts";
 import type { Mount } from "../../../../worker/mount.ts";
@@ -24,7 +26,11 @@ export type CgiServer = {
   readonly directory: string;
   readonly program: string;
   readonly mount: Mount;
-  readonly counters: CgiCounters;
+  /** The four that most tests ask for. */
+  readonly counters: Readonly<
+    Record<"cgiStarted" | "cgiFailed" | "cgiTimedOut" | "cgiAlive", number>
+  >;
+  readonly cgi: CgiCounters;
   /** What was logged, as JSON objects. */
   readonly log: readonly Record<string, unknown>[];
   readonly refusals: readonly string[];
@@ -53,14 +59,14 @@ export async function serveCgi(
     chmodSync(program, 0o755);
   }
   const config = mountConfig("/run", `cgi://${program}`, { "cgi-timeout": 60, ...options.config });
-  const counters = { cgiStarted: 0, cgiFailed: 0, cgiTimedOut: 0, cgiAlive: 0 };
+  const cgi = emptyCgi();
   const log: Record<string, unknown>[] = [];
   const refusals: string[] = [];
   const logger = await createLogger({
     name: "test",
     destination: { write: (line) => void log.push(JSON.parse(line)) },
   });
-  const mount = await createCgiMount(
+  const mount: Mount = await createCgiMount(
     {
       vhost: {
         ...vhostShape.parse({ name: "localhost", port: 0 }),
@@ -72,7 +78,17 @@ export async function serveCgi(
       origin: { scheme: "cgi", program },
       log: logger,
       version: "0.0.0-test",
-      cgiCounters: counters,
+      cgiCounters: cgi,
+      redirect(exchange, location) {
+        const redirected = redirectLocally(exchange, location);
+        if (!redirected) return;
+        const path = redirected.path;
+        const isHere = path === config.mountpoint || path.startsWith(`${config.mountpoint}/`);
+        if (!isHere) return redirected.fail(new HttpError(404, ""));
+        Promise.resolve(mount.handle(redirected, path.slice(config.mountpoint.length))).catch(
+          (error: unknown) => redirected.fail(error),
+        );
+      },
       starter: options.starter ?? openStarter,
       docroots: createDocroots(),
       compressor: createCompressor(logger),
@@ -93,7 +109,21 @@ export async function serveCgi(
     ...(options.clocks && { clocks: options.clocks }),
   });
   const url = `http://127.0.0.1:${port}${mountpoint}`;
-  return { url, port, directory, program, mount, counters, log, refusals };
+  const counters = {
+    get cgiStarted() {
+      return cgi.started;
+    },
+    get cgiFailed() {
+      return cgi.failed;
+    },
+    get cgiTimedOut() {
+      return cgi.timedOut;
+    },
+    get cgiAlive() {
+      return cgi.alive;
+    },
+  };
+  return { url, port, directory, program, mount, counters, cgi, log, refusals };
 }
 
 /** A mount as a configuration file would make it, but for `keys`. */

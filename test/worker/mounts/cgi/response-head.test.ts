@@ -71,6 +71,7 @@ const good: readonly (readonly [what: string, output: string, head: CgiHead, res
       headers: [["Location", "/elsewhere?x=1"]],
       bodyBytes: undefined,
       hasContentType: false,
+      localRedirect: "/elsewhere?x=1",
     },
   ],
   [

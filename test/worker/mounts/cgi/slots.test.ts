@@ -14,7 +14,7 @@ function isRefusal(error: unknown): boolean {
 }
 
 test("Slots gives places, then queues, then refuses; who came first enters first", async () => {
-  const slots = new Slots(limits);
+  const slots = new Slots(limits, { refused: 0, queued: 0 });
   const entered: string[] = [];
   const enter = async (name: string): Promise<Disposable | undefined> => {
     const place = await slots.enter(nobody);
@@ -32,7 +32,7 @@ test("Slots gives places, then queues, then refuses; who came first enters first
 });
 
 test("Slots forgets who leaves the queue, and gives no place to who has left", async () => {
-  const slots = new Slots(limits);
+  const slots = new Slots(limits, { refused: 0, queued: 0 });
   const first = await slots.enter(nobody);
   const gone = new AbortController();
   const leaving = slots.enter(gone.signal);
@@ -48,7 +48,7 @@ test("Slots forgets who leaves the queue, and gives no place to who has left", a
 });
 
 test("Slots refuses who has waited too long", async () => {
-  const slots = new Slots({ ...limits, maxWaitMs: 1 });
+  const slots = new Slots({ ...limits, maxWaitMs: 1 }, { refused: 0, queued: 0 });
   const first = await slots.enter(nobody);
   await assert.rejects(slots.enter(nobody), isRefusal);
   first?.[Symbol.dispose]();
@@ -56,7 +56,7 @@ test("Slots refuses who has waited too long", async () => {
 });
 
 test("Slots refuses everybody once it is closed", async () => {
-  const slots = new Slots(limits);
+  const slots = new Slots(limits, { refused: 0, queued: 0 });
   await slots.enter(nobody);
   const waiting = slots.enter(nobody);
   slots.close();

@@ -1,0 +1,113 @@
+// What every mount does that is answered by somebody else in the manner of CGI: a place, the request body, the environment,
+// a run, and the redirect that an answer may turn out to be. Who answers (a program, a FastCGI server) is the caller's choice.
+
+import type { Child, Environment } from "../../../posix/child.ts";
+import type { Logger } from "../../../log/logger.ts";
+import type { CgiCounters } from "../../counters.ts";
+import { HttpError, type ByteString, type Exchange } from "../../http/exchange.ts";
+import type { Mount } from "../../mount.ts";
+import type { Input } from "./input.ts";
+import type { CgiLimits } from "./limits.ts";
+import type { Launch } from "./launcher.ts";
+import { CgiRun } from "./run.ts";
+import type { FindScript, Script } from "./script.ts";
+import type { Slots } from "./slots.ts";
+
+export type GatewayParts = {
+  readonly findScript: FindScript;
+  readonly launch: Launch;
+  /** Whether a program would see exactly these bytes. */
+  readonly carries: (value: ByteString) => boolean;
+  readonly makeEnvironment: (
+    exchange: Exchange,
+    script: Script,
+    bodyBytes: number | undefined,
+  ) => Environment;
+  readonly takeInput: (exchange: Exchange) => Promise<Input>;
+  /** Answers the request that a local redirect stands for (RFC 3875 6.2.2). */
+  readonly redirect: (exchange: Exchange, location: string) => void;
+  readonly slots: Slots;
+  readonly idleMs: number;
+  readonly totalMs: number;
+  /** A program outlives its client. */
+  readonly keeps: boolean;
+  readonly limits: CgiLimits;
+  readonly counters: CgiCounters;
+  readonly log: Logger;
+};
+
+const METHODS: readonly string[] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+/** A mount of these parts. */
+export function createGateway(parts: GatewayParts): Mount {
+  const { counters, slots } = parts;
+  const runs = new Set<CgiRun>();
+
+  async function start(script: Script, environment: Environment, input: Input): Promise<Child> {
+    const child = await parts
+      .launch(script, environment, input.bytes === 0 ? "none" : "pipe")
+      .catch((error: unknown) => {
+        counters.failed += 1;
+        throw error;
+      });
+    counters.started += 1;
+    counters.alive += 1;
+    void child.exited.then(({ usage }) => {
+      counters.alive -= 1;
+      if (!usage) return;
+      counters.cpuMs += usage.cpuMs;
+      counters.peakBytes = Math.max(counters.peakBytes, usage.peakBytes);
+    });
+    return child;
+  }
+
+  /** Returns where the answer sends the request, if it stays here. */
+  async function answer(exchange: Exchange, script: Script): Promise<string | undefined> {
+    const gone = new AbortController();
+    exchange.onAbort(() => gone.abort());
+    using place = await slots.enter(gone.signal);
+    if (place === undefined) return undefined;
+    await using input = await parts.takeInput(exchange);
+    if (gone.signal.aborted) return undefined;
+    if (slots.isClosed) throw slots.refusal();
+    const environment = parts.makeEnvironment(exchange, script, input.bytes);
+    const child = await start(script, environment, input);
+    const run = new CgiRun(child, {
+      ...parts,
+      exchange,
+      input,
+      gone: gone.signal,
+      isNph: script.isNph,
+      log: parts.log.child({
+        script: script.file ?? script.program,
+        child: child.pid,
+        request: exchange.header("x-request-id"),
+      }),
+    });
+    runs.add(run);
+    if (slots.isClosed) run.stop(); // stop() came while the program was starting.
+    try {
+      return await run.finish();
+    } finally {
+      runs.delete(run);
+    }
+  }
+
+  return {
+    async handle(exchange, rest) {
+      if (!METHODS.includes(exchange.method))
+        throw new HttpError(405, "The program takes no such method", {
+          headers: [["Allow", METHODS.join(", ")]],
+        });
+      if (!parts.carries(rest)) throw new HttpError(400, "The path is not UTF-8");
+      const script = await parts.findScript(rest);
+      const location = await answer(exchange, script);
+      if (location !== undefined) parts.redirect(exchange, location);
+    },
+
+    stop() {
+      slots.close();
+      for (const run of runs) run.stop();
+    },
+  };
+}
