@@ -115,6 +115,8 @@ export const toSupervisor = {
   /** `last` marks the final sample of a worker that leaves. */
   sample: object({ sample, last: boolean() }),
   reopened: object({ failed: array(string()) }),
+  /** Log files are not where they were, and this worker cannot make them anew. Answered by reopen. */
+  logsLost: object({}),
   watch: object({ on: boolean() }),
   subscribe: object({ topic: string(), on: boolean() }),
   publish: object({ topic: string(), data: bytes() }),

@@ -1,12 +1,14 @@
 // A log file that many processes append to. Every write is whole lines with O_APPEND, so lines of different workers never mix.
 // A disk that is full or slow costs lines, which are counted, and never memory or requests.
 
-import { close, constants, openSync, write } from "node:fs";
+import { close, constants, fstatSync, openSync, stat, write, type Stats } from "node:fs";
 
 /** A buffer this full is written at once. */
 const FLUSH_BYTES = 16 * 1024;
 /** No line waits longer than this, ms; after an error the next attempt comes then. */
 const FLUSH_MS = 1_000;
+/** How often, at most, it is looked whether the path still means this file. */
+const CHECK_MS = 1_000;
 /** Lines beyond this are dropped until the file takes some. */
 const MAX_PENDING_BYTES = 1024 * 1024;
 /** Non-blocking, so that a FIFO nobody reads is an error and not a hang. */
@@ -33,11 +35,15 @@ export type AppendFileEvents = {
   /** Writing has begun to fail; not called again before it worked. */
   readonly onFailure?: (error: Error) => void;
   readonly onDrop?: (lines: number) => void;
+  /** The path means another file or none, and it cannot be opened. Called at each look, so about once a second while lines come. */
+  readonly onLost?: (error: Error) => void;
 };
 
 /** Opens a file for appending, and creates it where it is missing. Throws where that fails. */
 export function createAppendFile(path: string, events: AppendFileEvents = {}): AppendFile {
   let fd = openSync(path, OPEN_FLAGS, MODE);
+  let identity = fstatSync(fd);
+  let checkedAt = performance.now();
   /** Takes the place of `fd` once no line is half written. */
   let reopened: number | undefined;
   let activity: "idle" | "writing" | "failing" = "idle";
@@ -47,6 +53,8 @@ export function createAppendFile(path: string, events: AppendFileEvents = {}): A
   let lines = "";
   /** Lines on their way to the file; they go before `lines`. */
   let current: Buffer | undefined;
+  /** Of `current` a part has been written, and the rest must go to the same file. */
+  let isTorn = false;
   let dropped = 0;
   let hasFailed = false;
 
@@ -64,7 +72,30 @@ export function createAppendFile(path: string, events: AppendFileEvents = {}): A
     }
     if (!current) return end();
     activity = "writing";
-    write(fd, current, 0, current.length, null, onWritten);
+    if (performance.now() - checkedAt < CHECK_MS) return put(current);
+    // A rotation that nobody told of, or a file that was removed: what is written to it now nobody would find.
+    const bytes = current;
+    stat(path, (error, found) => {
+      checkedAt = performance.now();
+      if (error?.code === "ENOENT" || (found && !isSame(found, identity))) follow();
+      put(bytes);
+    });
+  }
+
+  function put(bytes: Buffer): void {
+    write(fd, bytes, 0, bytes.length, null, onWritten);
+  }
+
+  /** Goes on in whatever the path means now. */
+  function follow(): void {
+    if (reopened !== undefined) return;
+    try {
+      const opened = openSync(path, OPEN_FLAGS, MODE);
+      if (isTorn) reopened = opened;
+      else swap(opened);
+    } catch (error) {
+      events.onLost?.(error as Error);
+    }
   }
 
   function onWritten(error: Error | null, written: number): void {
@@ -74,6 +105,7 @@ export function createAppendFile(path: string, events: AppendFileEvents = {}): A
     // The rest of a short write goes first, or a line would stay torn.
     if (current && !error)
       current = written < current.length ? current.subarray(written) : undefined;
+    if (!error) isTorn = current !== undefined;
     if (reopened !== undefined && (error || !current)) swap(reopened);
     if (error && onEnd) return end();
     if (!error && (current || onEnd || lines.length >= FLUSH_BYTES)) return flush();
@@ -87,6 +119,7 @@ export function createAppendFile(path: string, events: AppendFileEvents = {}): A
   function swap(opened: number): void {
     close(fd, ignore);
     fd = opened;
+    identity = fstatSync(fd);
     reopened = undefined;
   }
 
@@ -129,6 +162,10 @@ export function createAppendFile(path: string, events: AppendFileEvents = {}): A
       });
     },
   };
+}
+
+function isSame(one: Stats, other: Stats): boolean {
+  return one.ino === other.ino && one.dev === other.dev;
 }
 
 function countLines(text: string): number {

@@ -96,6 +96,7 @@ async function provision(
       subscribe() {},
       publish() {},
       reopened() {},
+      logsLost() {},
       exit() {},
     },
   });

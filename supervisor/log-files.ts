@@ -25,6 +25,22 @@ export function createLogFiles(loaded: LoadedConfig, user: WorkerUser | undefine
   if (problems.length > 0) throw new ConfigError(problems);
 }
 
+/** Between two attempts that workers ask for; a directory that is gone may be so for long. */
+const MEND_MS = 10_000;
+
+/** Passes on that files were removed under the workers: at once, but not more often than that, whatever workers say. */
+export function createLogMender(
+  mend: () => void,
+  now: () => number = () => performance.now(),
+): () => void {
+  let mendedAt = -Infinity;
+  return () => {
+    if (now() - mendedAt < MEND_MS) return;
+    mendedAt = now();
+    mend();
+  };
+}
+
 /**
  * Returns the error code, undefined when the file is there. What exists is left as it is, whatever it is: in a directory
  * that workers may write to, a name can be a link to anything, and a FIFO would make us wait.

@@ -18,7 +18,7 @@ import { Generations } from "./generations.ts";
 import { describeConfig, describeListeners } from "./greeting.ts";
 import { explainFailure } from "./launch.ts";
 import { Listeners } from "./listeners.ts";
-import { createLogFiles } from "./log-files.ts";
+import { createLogFiles, createLogMender } from "./log-files.ts";
 import { createOrphans, type Orphans } from "./orphans.ts";
 import { createSharedStore } from "./shared-store.ts";
 import { StatsBoard } from "./stats-board.ts";
@@ -73,6 +73,7 @@ export class Supervisor {
       `A plugin's store was not changed: ${why}`,
     ),
   );
+  readonly #mendLogs = createLogMender(() => void this.reopen());
   readonly #watchers = new Set<WorkerProcess>();
   readonly #tickets = createTicketSecret();
   readonly #timers: NodeJS.Timeout[] = [];
@@ -316,6 +317,7 @@ export class Supervisor {
         for (const message of failed)
           this.#log.error({ worker: worker.slot, pid: worker.pid }, message);
       },
+      logsLost: this.#mendLogs,
       exit: (worker) => {
         this.#board.depart(worker);
         this.#broker.depart(worker);

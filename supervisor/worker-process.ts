@@ -51,6 +51,8 @@ export type WorkerEvents = {
   readonly publish: (worker: WorkerProcess, topic: string, data: Uint8Array) => void;
   readonly store: (worker: WorkerProcess, change: StoreChange) => void;
   readonly reopened: (worker: WorkerProcess, failed: readonly string[]) => void;
+  /** It cannot make its log files anew. */
+  readonly logsLost: () => void;
   readonly exit: (worker: WorkerProcess, exit: WorkerExit) => void;
 };
 
@@ -207,6 +209,7 @@ export class WorkerProcess {
       },
       sample: ({ sample, last }) => events.sample(this, sample, last),
       reopened: ({ failed }) => events.reopened(this, failed),
+      logsLost: () => events.logsLost(),
       watch: ({ on }) => events.watch(this, on),
       subscribe: ({ topic, on }) => events.subscribe(this, topic, on),
       publish: ({ topic, data }) => events.publish(this, topic, data),

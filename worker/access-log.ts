@@ -35,6 +35,10 @@ type Format = (entry: AccessEntry, stamp: string) => string;
 
 const MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec";
 const MS_PER_SEC = 1_000;
+/** GoAccess takes the rest of a longer line for another one. Nothing that people ask for is as long. */
+const MAX_LINE_BYTES = 4_095;
+/** Of a referer or a user agent in a line that is too long; the request line has what is left. */
+const MAX_FIELD_BYTES = 1_000;
 
 /** Writes entries to a file that may be shared by several vhosts. */
 export function createAccessLog(
@@ -62,22 +66,52 @@ function formatOf(format: AccessLogOptions["format"], vhost: string): Format {
   const combined = createCombined();
   if (format === "combined") return combined;
   const prefix = `${escape(vhost)} `;
-  return (entry, stamp) => prefix + combined(entry, stamp);
+  const behind = createCombined(MAX_LINE_BYTES - prefix.length);
+  return (entry, stamp) => prefix + behind(entry, stamp);
 }
 
 /** The combined format; an identifier of the request is one more field at its end. */
-export function createCombined(): Format {
+export function createCombined(maxBytes = MAX_LINE_BYTES): Format {
   const refererField = rememberLast(field);
   const agentField = rememberLast(field);
   return (entry, stamp) => {
     const { user, requestLine, status, bytes, requestId } = entry;
     const end = requestId === undefined ? '"\n' : `" "${field(requestId)}"\n`;
-    return (
+    const line =
       `${entry.remoteAddress} - ${userField(user)} [${stamp}] "${field(requestLine)}" ` +
       `${status} ${bytes === 0 ? "-" : bytes} ` +
-      `"${refererField(entry.referer)}" "${agentField(entry.userAgent)}${end}`
+      `"${refererField(entry.referer)}" "${agentField(entry.userAgent)}${end}`;
+    if (line.length <= maxBytes) return line;
+    const referer = shorten(entry.referer, MAX_FIELD_BYTES);
+    const userAgent = shorten(entry.userAgent, MAX_FIELD_BYTES);
+    const others =
+      line.length - [requestLine, entry.referer, entry.userAgent].map(field).join("").length;
+    const room = maxBytes - others - field(referer).length - field(userAgent).length;
+    return (
+      `${entry.remoteAddress} - ${userField(user)} [${stamp}] "${field(shortenMiddle(requestLine, room))}" ` +
+      `${status} ${bytes === 0 ? "-" : bytes} "${field(referer)}" "${field(userAgent)}${end}`
     );
   };
+}
+
+const CUT = "...";
+
+/** The longest beginning that fits when it is escaped, and the mark of a cut. */
+function shorten(text: ByteString | undefined, maxBytes: number): ByteString | undefined {
+  if (text === undefined || field(text).length <= maxBytes) return text;
+  let kept = text.slice(0, maxBytes - CUT.length);
+  // Every byte may have become four.
+  while (kept !== "" && field(kept).length > maxBytes - CUT.length)
+    kept = kept.slice(0, Math.floor((kept.length * 3) / 4));
+  return kept + CUT;
+}
+
+/** The version stays at its end, by which readers know a request line. */
+function shortenMiddle(line: ByteString | undefined, maxBytes: number): ByteString | undefined {
+  if (line === undefined) return line;
+  const version = / HTTP\/\d\.\d$/.exec(line)?.[0] ?? "";
+  const start = line.slice(0, line.length - version.length);
+  return (shorten(start, maxBytes - version.length) ?? "") + version;
 }
 
 /** A client sends the same value with each of its requests, and looking at every byte of it is what a line costs most. */

@@ -43,6 +43,7 @@ import {
   type Router,
   type SiteVhost,
 } from "./router.ts";
+import { createReports } from "./reports.ts";
 import type { StoreClient } from "./store.ts";
 import { createTlsFront, type TlsFront } from "./tls.ts";
 import { createUpgrader, type Upgrader } from "./upgrade.ts";
@@ -57,6 +58,8 @@ export type SiteServices = {
   readonly bus: BusClient;
   readonly store: StoreClient;
   readonly activity: Activity;
+  /** Asks for log files that are gone. */
+  readonly askForLogs: () => void;
   readonly watchBoard: (listener: (board: Board) => void) => () => void;
 };
 
@@ -304,8 +307,17 @@ function openAccessLog(vhost: VhostConfig, services: VhostServices): SiteVhost["
 }
 
 /** A disk that is full costs log lines, said once and counted, never requests. */
-function openLogFile(path: string, { log, counters }: SiteServices): AppendFile {
+function openLogFile(path: string, { log, counters, askForLogs }: SiteServices): AppendFile {
+  const reports = createReports((message) => log.warn(message));
   return createAppendFile(path, {
+    onLost(error) {
+      reports.say(
+        "lost",
+        `"${path}" is not the log file any more, and a new one fails: ${error.message}`,
+      );
+      // The supervisor may make files where this user may not.
+      askForLogs();
+    },
     onFailure: (error) =>
       log.error({ err: error }, `Cannot write to "${path}": lines will be lost`),
     onDrop: (lines) => (counters.worker.logLinesDropped += lines),

@@ -170,6 +170,7 @@ async function provision(
       log,
       bus,
       store,
+      askForLogs: () => channel.send("logsLost", {}),
       watchBoard(listener) {
         if (boardListeners.size === 0) channel.send("watch", { on: true });
         boardListeners.add(listener);

@@ -1,10 +1,23 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, constants, openSync, readFileSync, renameSync, statSync, watch } from "node:fs";
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  watch,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { createAppendFile } from "../../log/append-file.ts";
+import { createAppendFile, type AppendFile } from "../../log/append-file.ts";
+import { waitUntil } from "../helpers/server.ts";
 import { temporaryDirectory } from "../helpers/site.ts";
 
 test("AppendFile appends whole lines and writes the rest when it closes", async (t) => {
@@ -99,4 +112,52 @@ test("createAppendFile refuses a pipe without a reader at once", (t) => {
   const path = join(temporaryDirectory(t), "pipe");
   execFileSync("mkfifo", [path]);
   assert.throws(() => createAppendFile(path), { code: "ENXIO" });
+});
+
+/** Writes until `path` holds the line: the file looks for itself about once a second. */
+async function writeUntil(file: AppendFile, line: string, path: string): Promise<void> {
+  const timer = setInterval(() => file.write(line), 20);
+  try {
+    await waitUntil("the line", () => existsSync(path) && readFileSync(path, "latin1") !== "");
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+for (const [what, lose] of [
+  ["removed", (path: string) => rmSync(path)],
+  ["renamed", (path: string) => renameSync(path, `${path}.1`)],
+  [
+    "replaced",
+    (path: string) => {
+      renameSync(path, `${path}.1`);
+      writeFileSync(path, "");
+    },
+  ],
+] as const)
+  test(`AppendFile goes on by itself in a new file when its own was ${what}`, async (t) => {
+    const path = join(temporaryDirectory(t), "log");
+    const file = createAppendFile(path);
+    file.write("a\n");
+    lose(path);
+    await writeUntil(file, "b\n", path);
+    await file.close();
+    assert.match(readFileSync(path, "latin1"), /^(?:a\n)?(?:b\n)+$/);
+    assert.equal(file.dropped, 0);
+  });
+
+test("AppendFile tells when its file is gone and no other can be had, and goes on when it can", async (t) => {
+  const directory = temporaryDirectory(t);
+  const path = join(directory, "log");
+  const lost = Promise.withResolvers<NodeJS.ErrnoException>();
+  const file = createAppendFile(path, { onLost: lost.resolve });
+  renameSync(directory, `${directory}.moved`);
+  t.after(() => rmSync(`${directory}.moved`, { recursive: true }));
+  const timer = setInterval(() => file.write("a\n"), 20);
+  assert.equal((await lost.promise).code, "ENOENT");
+  clearInterval(timer);
+  mkdirSync(directory);
+  await writeUntil(file, "b\n", path);
+  await file.close();
+  assert.match(readFileSync(path, "latin1"), /b\n$/);
 });

@@ -133,3 +133,22 @@ test("createCombined keeps the name of a user in one field", () => {
   assert.ok(line.startsWith('192.0.2.7 - joe\\x20\\"x\\"\\x20b [T] '), line);
   assert.ok(createCombined()({ ...ENTRY, user: "" }, "T").startsWith('192.0.2.7 - "" [T] '));
 });
+
+test("createCombined cuts what no reader of logs takes for one line, and no escape in two", () => {
+  const long = (text: string): string => text.repeat(9_000);
+  for (const format of ["combined", "vhost_combined"] as const)
+    for (const odd of ["a", "\xe9", '"', "\\"]) {
+      const requestLine = `GET /${long(odd)} HTTP/1.1`;
+      const entry = { ...ENTRY, requestLine, referer: long(odd), userAgent: long(odd) };
+      const line = logged(format, { ...entry, requestId: "r" });
+      assert.ok(line.length <= 4_095 && line.length > 3_000, String(line.length));
+      const fields =
+        /^(?:a\.test:80 )?192\.0\.2\.7 - - \[[^\]]+\] "((?:[^"\\]|\\["\\]|\\x..)*)" 200 2326 "((?:[^"\\]|\\["\\]|\\x..)*)" "((?:[^"\\]|\\["\\]|\\x..)*)" "r"\n$/.exec(
+          line,
+        );
+      assert.match(fields?.[1] ?? line, /^GET \/.*\.\.\. HTTP\/1\.1$/);
+      for (const field of fields?.slice(2) ?? []) assert.match(field, /\.\.\.$/);
+    }
+  const fits = `GET /${"a".repeat(3_900)} HTTP/1.1`;
+  assert.ok(logged("combined", { ...ENTRY, requestLine: fits }).includes(fits));
+});
