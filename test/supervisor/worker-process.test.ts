@@ -32,6 +32,7 @@ test("WorkerProcess ends a worker whose configuration is too large to be sent, a
     publish: ignore,
     store: ignore,
     reopened: ignore,
+    logsLost: ignore,
     exit: (_worker, exit) => resolve(exit),
   });
   const exit = await promise;
