@@ -8,6 +8,7 @@ import { findUser } from "../supervisor/launch.ts";
 import { HttpError } from "../worker/http/exchange.ts";
 import { http } from "../worker/http/lean-http.ts";
 import { dropPrivileges } from "../worker/privileges.ts";
+import { describeGuard } from "./explain-guard.ts";
 import { findAnswer, type Answer } from "./explain-answer.ts";
 import { ExplainError, findRoutes, readUrl, type Asked, type Route } from "./explain-route.ts";
 import { reportFailure } from "./report.ts";
@@ -34,6 +35,8 @@ type Explanation = {
         readonly before?: string;
       }
     | undefined;
+  /** What a client has to be or to know before that. */
+  readonly guard?: string;
   readonly answer: Answer;
 };
 
@@ -84,6 +87,7 @@ async function explainRoute(
     return `${file}:${line}:${column}`;
   };
   const config = asked.isWebSocket ? undefined : route.match?.config;
+  const guard = describeGuard(vhost, route.match?.config);
   return {
     listeners: route.listeners,
     vhost: { name: vhost.name, place: placeOf("name"), why: route.why },
@@ -97,11 +101,12 @@ async function explainRoute(
       origin: formatOrigin(config.origin),
       ...(config.before !== undefined && { before: config.before }),
     },
+    ...(guard !== undefined && { guard }),
     answer: await findAnswer(asked, vhost, route.match, log),
   };
 }
 
-function formatExplanation({ listeners, vhost, path, mount, answer }: Explanation): string {
+function formatExplanation({ listeners, vhost, path, mount, guard, answer }: Explanation): string {
   const status =
     answer.status === undefined ? "" : `${answer.status} ${http.STATUS_CODES[answer.status]}: `;
   const rows = [
@@ -115,6 +120,7 @@ function formatExplanation({ listeners, vhost, path, mount, answer }: Explanatio
       rows.push(["before", `the protocol ${mount.before} sees the request first`]);
     rows.push(["origin", mount.origin]);
   }
+  if (guard !== undefined) rows.push(["needs", guard]);
   rows.push(["answer", status + answer.says]);
   for (const [name, value] of answer.headers) rows.push(["", `${name}: ${value}`]);
   return alignColumns(rows).join("\n");

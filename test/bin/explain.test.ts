@@ -303,3 +303,31 @@ test("explain lets no escape sequence of a URL reach the terminal", async (t) =>
     assert.doesNotMatch(stdout, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
   }
 });
+
+test("explainUrl names what a client has to be or to know", async (t) => {
+  const keys = { "basic-auth": "passwords", allow: "10.0.0.0/8, unix:" };
+  const mounts = [
+    { mountpoint: "/", origin: "file://www" },
+    { mountpoint: "/both", origin: "file://www", ...keys },
+    { mountpoint: "/any", origin: "file://www", ...keys, satisfy: "any" },
+  ];
+  const vhosts = [
+    { port: 80, name: "a.test", mounts },
+    { port: 80, name: "b.test", mounts, deny: ["192.0.2.1"] },
+  ];
+  const root = writeConfig(t, { ...SITE, passwords: "", conf: JSON.stringify({ vhosts }) });
+  const needs = async (url: string): Promise<string | undefined> => {
+    const [found] = await explainUrl(await loadConfig(root), url);
+    return found?.guard?.replaceAll(root, "ROOT");
+  };
+  const own = "an address by allow 10.0.0.0/8, unix:";
+  const password = "a password of ROOT/passwords";
+  const all = "an address by deny 192.0.2.1";
+  assert.equal(await needs("http://a.test/"), undefined);
+  assert.equal(await needs("http://a.test/both/x"), `${own} and ${password}`);
+  assert.equal(await needs("http://a.test/any"), `${own} or ${password}`);
+  assert.equal(await needs("http://b.test/"), all);
+  assert.equal(await needs("http://b.test/both"), `${all} and ${own} and ${password}`);
+  const printed = await runPortico(["explain", "-c", root, "http://a.test/both"]);
+  assert.match(printed.stdout, /^needs +an address by allow .* and a password of /m);
+});
