@@ -62,9 +62,6 @@ export const inertVhostKeys: InertKeys = {
   "ignore-missing-cert": flagKey(
     "starts a vhost whose certificate is not there yet; not available yet, get the certificate first",
   ),
-  "error-document-404": key(
-    "redirects to a page for what is not found; not available yet, the built-in page is sent",
-  ),
   "strict-host-check": flagKey(
     "drops WebSocket upgrades for another host; not available yet, unknown hosts go to the first vhost of the address",
   ),

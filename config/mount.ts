@@ -4,6 +4,7 @@ import { addressKeys, passwordKeys, passwordPaths, satisfyKeys } from "./access.
 import { cgiKeys, cgiPaths } from "./cgi.ts";
 import { mountLimits } from "./limits.ts";
 import { origin, type Origin } from "./origin.ts";
+import { errorPages } from "./error-pages.ts";
 import { fileFault, fileKeyNames, fileKeys } from "./file-keys.ts";
 import { headerFault, headerPairs, optionPairs } from "./pairs.ts";
 import {
@@ -74,6 +75,11 @@ export const mountShape = object({
     description: "Let caches between here and the client keep answers too.",
   }),
   "cache-no": flag().meta({ description: "Send no-cache, whatever the other cache keys say." }),
+  "error-pages": errorPages().meta({
+    description:
+      "As error-pages of the vhost, for this mount; a status that is not here has the vhost's page.",
+    examples: [{ "404": "/shop/404.html" }],
+  }),
   ...mountLimits,
   ...fileKeys,
   ...cgiKeys,

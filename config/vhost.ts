@@ -1,6 +1,7 @@
 // The keys of one virtual host.
 
 import { addressKeys } from "./access.ts";
+import { errorPages, pagePath } from "./error-pages.ts";
 import { vhostLimits } from "./limits.ts";
 import type { MountConfig } from "./mount.ts";
 import { networks } from "./networks.ts";
@@ -139,6 +140,18 @@ export const vhostShape = object({
       description:
         'Addresses and networks of proxies that begin each connection with a PROXY protocol header, version 1 or 2, before TLS or HTTP; the client it names takes the place of the proxy. Anyone else is refused, and so is a connection without the header. "unix:" stands for whoever comes over a Unix socket. Holds for the whole address, so all its vhosts have to agree.',
       examples: ["192.0.2.10"],
+    }),
+  "error-pages": errorPages().meta({
+    description:
+      "Pages instead of the built-in ones, by status: paths of files on this vhost, up to 256 KiB, sent with the status of the error. Read at the start and when they have changed. What programs, protocols and other servers answer themselves is left alone.",
+    examples: [{ "404": "/404.html", "503": "/busy.html" }],
+  }),
+  "error-document-404": pagePath()
+    .exactOptional()
+    .meta({
+      description:
+        "Sends whoever asks for what is not there to this path with 302, as lwsws does; the page itself then has the status 404. With error-pages nobody is sent anywhere, which search engines prefer.",
+      examples: ["/404.html"],
     }),
   ...vhostLimits,
   keepalive_timeout: secondsOr(5).meta({

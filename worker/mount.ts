@@ -12,6 +12,9 @@ import type { CgiCounters } from "./counters.ts";
 import type { Docroots } from "./docroot.ts";
 import type { ProtocolHost } from "./protocol-host.ts";
 
+/** A small file in memory. */
+export type Page = { readonly type: string | undefined; readonly bytes: Uint8Array };
+
 /** A provisioned mount. */
 export interface Mount {
   /** `rest` is the decoded path behind the mountpoint: "" or "/…". A throw becomes an error reply. */
@@ -22,6 +25,8 @@ export interface Mount {
    * know of this has none, and sees every request.
    */
   ready?(request: ReadyRequest, rest: ByteString): PreparedReply | Promise<void> | undefined;
+  /** The file at a path, whole, to be shown as an error page; undefined where it is too large for that. Throws HttpError. */
+  readonly readPage?: ((rest: ByteString) => Promise<Page | undefined>) | undefined;
   /** Ends what outlives requests (children, watchers). */
   stop?(): void;
 }

@@ -4,6 +4,8 @@
 import { formatSts } from "../config/sts.ts";
 import type { HeaderPair } from "../config/vhost.ts";
 import { createIdentify } from "./client-address.ts";
+import type { VhostErrorPages } from "./error-pages.ts";
+import type { ErrorPages } from "./http/error-page.ts";
 import type { ByteString } from "./http/exchange.ts";
 import { configureFields, type ConfiguredFields, type Layer } from "./http/response-head.ts";
 import { Seats } from "./limits.ts";
@@ -20,6 +22,7 @@ export type SiteVhostParts = Omit<
   readonly mounts: readonly LiveMount[];
   /** Used where the vhost names none itself. */
   readonly trustedProxies?: readonly string[];
+  readonly errorPages?: VhostErrorPages | undefined;
 };
 
 export type ListenerVhosts = {
@@ -44,14 +47,14 @@ const STRICT_TRANSPORT = "Strict-Transport-Security";
 
 /** Puts a vhost together from its provisioned parts. */
 export function createSiteVhost(parts: SiteVhostParts): SiteVhost {
-  const { mounts, trustedProxies = [], ...rest } = parts;
+  const { mounts, trustedProxies = [], errorPages, ...rest } = parts;
   const { config } = rest;
   const trusted = config["trusted-proxies"] ?? trustedProxies;
   const seats = new Seats(config["max-connections"]);
   const vhost = {
     ...rest,
-    headers: configureFields(config.headers, strictTransport(parts)),
-    match: buildMountMatcher(config.headers, mounts, strictTransport(parts)),
+    headers: withPages(configureFields(config.headers, strictTransport(parts)), errorPages?.of()),
+    match: buildMountMatcher(config.headers, mounts, strictTransport(parts), errorPages),
     identify: createIdentify({ trusted, givesIds: config["request-id"] }),
     seats,
   };
@@ -73,6 +76,7 @@ export function buildMountMatcher(
   vhostHeaders: readonly HeaderPair[],
   mounts: readonly LiveMount[],
   always: Layer = [],
+  errorPages?: VhostErrorPages,
 ): SiteVhost["match"] {
   type Entry = LiveMount & { readonly headers: ConfiguredFields };
   const exact = new Map<ByteString, Entry>();
@@ -84,10 +88,11 @@ export function buildMountMatcher(
     // Paths are bytes, mountpoints are text.
     const mountpoint = Buffer.from(config.mountpoint, "utf8").toString("latin1");
     const key = mountpoint === "/" ? "" : mountpoint;
-    const headers =
+    const fields =
       config.headers.length === 0
         ? vhostFields
         : configureFields(vhostHeaders, config.headers, always);
+    const headers = withPages(fields, errorPages?.of(config));
     const table = config["exact-match"] ? exact : prefixes;
     if (!table.has(key)) table.set(key, { ...live, headers });
     deepest = Math.max(deepest, key.split("/").length - 1);
@@ -105,6 +110,10 @@ export function buildMountMatcher(
     const root = prefixes.get("");
     return root && { ...root, rest: path };
   };
+}
+
+function withPages(fields: ConfiguredFields, pages: ErrorPages | undefined): ConfiguredFields {
+  return pages ? { ...fields, pages } : fields;
 }
 
 /** Builds the look-up from listener and host to vhost. */

@@ -20,6 +20,7 @@ import type { Activity } from "./activity.ts";
 import { createAdmission } from "./admission.ts";
 import { createAccessLog } from "./access-log.ts";
 import type { BusClient } from "./bus.ts";
+import { createErrorPages } from "./error-pages.ts";
 import { createCompressor, type Compressor } from "./compressor.ts";
 import type { Counters } from "./counters.ts";
 import { createDocroots, type Docroots } from "./docroot.ts";
@@ -269,8 +270,10 @@ async function provisionVhost(vhost: VhostConfig, services: VhostServices): Prom
     mounts.push({ config, mount, guard: guards.guardOf(config) });
     if (mount.stop) cleanups.add(() => mount.stop?.());
   }
+  const errorPages = createErrorPages(vhost, log);
   const site = createSiteVhost({
     config: vhost,
+    errorPages,
     key,
     secure,
     counters: counters.vhost(key),
@@ -281,6 +284,7 @@ async function provisionVhost(vhost: VhostConfig, services: VhostServices): Prom
     guard: guards.guard,
     gates: guards.gates,
   });
+  await errorPages?.load((path) => site.match(path), refuse);
   return site;
 }
 

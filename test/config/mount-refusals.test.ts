@@ -22,6 +22,31 @@ const cases: readonly [name: string, files: Files, errors: string[]][] = [
     [`conf:1 ‹"a"› ${AT_MOUNT}.mountpoint: Expected a path that starts with "/", got "a"`],
   ],
   [
+    "pages and files that cannot be meant",
+    {
+      conf: mountText(
+        '"origin": "callback://p", "error-pages": {"200": "/a"}, "symlinks": "all", "fallback": "../a"',
+      ),
+    },
+    [
+      `conf:1 ‹{› ${AT_MOUNT}.error-pages: Expected a status from 400 to 599, got "200"`,
+      `conf:1 ‹"all"› ${AT_MOUNT}.symlinks: Expected one of "inside", "anywhere", "none", got "all"`,
+      `conf:1 ‹"../a"› ${AT_MOUNT}.fallback: Expected a file name below the directory, got "../a"`,
+    ],
+  ],
+  [
+    "error pages that are no paths of this host",
+    {
+      conf: mountText(
+        '"origin": "callback://p", "error-pages": {"404": "a", "403": "//a", "405": "https://a/", "406": "/\\\\a"}',
+      ),
+    },
+    ["404", "403", "405", "406"].map((status, index) => {
+      const path = ['"a"', '"//a"', '"https://a/"', '"/\\\\a"'][index];
+      return `conf:1 ‹${path}› ${AT_MOUNT}.error-pages.${status}: Expected a path that starts with one "/", got ${path}`;
+    }),
+  ],
+  [
     "an origin with an unknown scheme",
     { conf: mountText('"origin": "fil://x"') },
     [

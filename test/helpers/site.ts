@@ -13,6 +13,7 @@ import { createLogger } from "../../log/logger.ts";
 import { openStarter } from "../../posix/spawn.ts";
 import type { Guard } from "../../worker/access/guard.ts";
 import { createAccessLog } from "../../worker/access-log.ts";
+import { createErrorPages } from "../../worker/error-pages.ts";
 import { createCompressor } from "../../worker/compressor.ts";
 import { createCounters, emptyCgi, type Counters } from "../../worker/counters.ts";
 import { createDocroots } from "../../worker/docroot.ts";
@@ -124,8 +125,10 @@ export async function startSite(t: TestContext, options: TestSiteOptions): Promi
       );
       const key = `${vhost.name}:80`;
       const secure = vhost.secure ?? false;
-      return createSiteVhost({
+      const errorPages = createErrorPages(config, log);
+      const built = createSiteVhost({
         config,
+        errorPages,
         key,
         secure,
         counters: counters.vhost(key),
@@ -134,6 +137,8 @@ export async function startSite(t: TestContext, options: TestSiteOptions): Promi
         mounts,
         guard: vhost.guard,
       });
+      await errorPages?.load((path) => built.match(path), context.refuse);
+      return built;
     }),
   );
   const front = (options.createFront ?? createLane)({

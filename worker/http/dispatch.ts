@@ -31,7 +31,8 @@ function proceed(exchange: Exchange, match: MountMatch | undefined, verdict: Ver
     const headers = [["Allow", SERVER_METHODS]] as const;
     return exchange.fail(new HttpError(405, "TRACE is not answered here", { headers }));
   }
-  if (!match) return exchange.fail(new HttpError(404, ""));
+  if (!match || match.headers.pages?.isDocument(exchange.path))
+    return exchange.fail(new HttpError(404, ""));
   try {
     const handled = match.mount.handle(exchange, match.rest);
     handled?.catch((error: unknown) => exchange.fail(error));

@@ -1,6 +1,6 @@
 // A refusal as bytes, for requests that Node's parser has no response object for: malformed ones, CONNECT, upgrades.
 
-import { errorPage } from "./error-page.ts";
+import { answerFor } from "./error-page.ts";
 import type { HttpError } from "./exchange.ts";
 import { http } from "./lean-http.ts";
 import { composeFields, type ConfiguredFields } from "./response-head.ts";
@@ -11,17 +11,20 @@ export type RenderedRefusal = {
   readonly page: Buffer;
 };
 
+/** Nobody is sent elsewhere who has asked for nothing. */
+const NO_REQUEST = { method: "", path: "" };
+
 /** The last answer of a connection. */
 export function renderRefusal(
   refusal: HttpError,
   configured: ConfiguredFields,
   serverString: string | undefined,
 ): RenderedRefusal {
-  const { status, headers } = refusal;
-  const page = Buffer.from(errorPage(status, refusal.message));
+  const { status, headers, body } = answerFor(refusal, NO_REQUEST, configured.pages);
+  const page = Buffer.from(body);
   const fields = composeFields({
     status,
-    headers: [["Content-Type", "text/html; charset=utf-8"], ...headers],
+    headers,
     configured,
     serverString,
     version: "1.1",

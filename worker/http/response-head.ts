@@ -2,12 +2,15 @@
 
 import type { HeaderPair } from "../../config/vhost.ts";
 import { REQUEST_ID_FIELD } from "../request-id.ts";
+import type { ErrorPages } from "./error-page.ts";
 
 /** Fields of a vhost and a mount, combined once. */
 export type ConfiguredFields = {
   readonly fields: readonly HeaderPair[];
   /** Their names in lower case. */
   readonly names: ReadonlySet<string>;
+  /** What is shown instead of the built-in error pages. */
+  readonly pages?: ErrorPages | undefined;
 };
 
 export type ReplyHead = {
@@ -62,7 +65,9 @@ export function withRequestId(
   id: string | undefined,
 ): ConfiguredFields {
   if (id === undefined) return configured;
-  return configureFields(configured.fields, [[REQUEST_ID_FIELD, id]]);
+  const { fields, names } = configureFields(configured.fields, [[REQUEST_ID_FIELD, id]]);
+  // Withheld names are among those of before.
+  return { ...configured, fields, names: configured.names.union(names) };
 }
 
 /** Whether a status brings a body (RFC 9110 6.4.1). */

@@ -6,7 +6,7 @@ import type { HeaderPair } from "../../config/vhost.ts";
 import type { Logger } from "../../log/logger.ts";
 import type { Counters } from "../counters.ts";
 import { AnswerBody, type BodySink } from "./answer-body.ts";
-import { errorPage } from "./error-page.ts";
+import { answerFor } from "./error-page.ts";
 import { HttpError, type ByteString, type Exchange } from "./exchange.ts";
 import { CLIENT_LEFT, settle } from "./ledger.ts";
 import { hasBody, type ConfiguredFields } from "./response-head.ts";
@@ -109,10 +109,9 @@ export abstract class ServedExchange extends ServedRequest implements Exchange {
     // Whoever fails after the last word has not spoilt the answer.
     if (this.isAnswered) return;
     if (this.#state !== "open") return this.abort(refusal.message);
-    const page = errorPage(refusal.status, refusal.status < 500 ? refusal.message : "");
     try {
-      const type: HeaderPair = ["Content-Type", "text/html; charset=utf-8"];
-      this.send(refusal.status, [type, ...refusal.headers], page);
+      const { status, headers, body } = answerFor(refusal, this, this.#parts.configured.pages);
+      this.send(status, headers, body);
     } catch (fault) {
       this.#parts.log.error({ err: fault, target: this.target }, "Cannot send an error page");
       this.abort("No error page can be sent");

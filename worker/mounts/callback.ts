@@ -36,6 +36,8 @@ export function intercepted(mount: Mount, context: Omit<MountContext, "origin">)
       const isAnswered = await instance.intercept(exchange, rest, config.pmo);
       if (!isAnswered) await mount.handle(exchange, rest);
     },
+    // The protocol sees requests; this is none.
+    readPage: mount.readPage,
     stop: () => mount.stop?.(),
   };
 }

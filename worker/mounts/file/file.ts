@@ -14,13 +14,16 @@ import { cachePolicy } from "./cache-policy.ts";
 import { sendListing } from "./autoindex.ts";
 import { createFinder, release } from "./find.ts";
 import { createLister } from "./list.ts";
-import { FileChanged } from "./read.ts";
+import { FileChanged, readWhole } from "./read.ts";
 import { sendDecision } from "./send.ts";
 
 const METHODS: HeaderPair = ["Allow", "GET, HEAD, OPTIONS"];
 
 /** A file that is written to all the time is given up after so many openings. */
 const MAX_TRIES = 4;
+
+/** Error pages stay in memory; what is larger is none. */
+const MAX_PAGE_BYTES = 256 * 1024;
 
 /** `file://` mounts. */
 export const file = defineMount({
@@ -65,6 +68,17 @@ function createFileMount(root: Docroot, config: MountConfig, compressor: Compres
   }
 
   return {
+    async readPage(rest) {
+      const place = await finder.find(rest, () => undefined);
+      if (place.kind !== "file") return undefined;
+      const { content, size, type } = place.representation;
+      try {
+        if (size > MAX_PAGE_BYTES) return undefined;
+        return { type, bytes: await readWhole(content, [{ start: 0, end: size }], size) };
+      } finally {
+        release(place.representation);
+      }
+    },
     async handle(exchange, rest) {
       const { method } = exchange;
       if (method === "OPTIONS") return exchange.send(204, [METHODS]);
