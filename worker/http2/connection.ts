@@ -364,11 +364,9 @@ export class Http2Connection implements FramePeer, StreamOwner, RequestHost {
     if (this.output.pendingBytes === 0) discardRest(this.#socket);
   }
 
-  /** The client says no more: what is not whole never will be, what is asked may still be answered. */
+  /** Without a word from the client no window opens and no stream is cancelled: it has left (unlike HTTP/1.1, where it may only have asked its last). */
   #onEnd(): void {
-    for (const stream of this.streams) if (!stream.isRemoteDone) this.onRemoteReset(stream);
-    this.#isPeerLeaving = true;
-    this.#endIfEmpty();
+    this.#finish();
   }
 
   #onClose(): void {

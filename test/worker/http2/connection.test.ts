@@ -326,18 +326,24 @@ test("Http2Front closes idle connections with GOAWAY when their time is over", a
   await settled(site);
 });
 
-test("Http2Front answers a client that closes its side behind its requests", async (t) => {
-  const site = await start(t, async (exchange) => {
-    await new Promise((resolve) => setImmediate(resolve));
-    exchange.send(200, [], "x");
+test("Http2Front takes the end of what a client sends for its leaving", async (t) => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const site = await start(t, (exchange) => {
+    if (exchange.path === "/") exchange.onAbort(resolve);
+    else exchange.send(200, [], "x");
   });
   const wire = await openHttp2(site.port);
-  wire.write(headers(1));
+  wire.write(
+    headers(1),
+    headers(3, [...GET_FIELDS.slice(0, 2), [":path", "/x"], [":authority", "a.test"]]),
+  );
   wire.socket.end();
-  assert.equal(await verdictOn(wire), "200");
+  await promise;
+  assert.equal(await verdictOn(wire, 3), "200");
   await wire.ended();
   await settled(site);
-  assert.equal(site.counters.vhost("a.test:80").aborted, 0);
+  const { requests, aborted } = site.counters.vhost("a.test:80");
+  assert.deepEqual([requests, aborted], [2, 1]);
 });
 
 test("Http2Front says that its table is empty to a client that made it smaller", async (t) => {

@@ -1,0 +1,285 @@
+// Clients that keep the letter of RFC 9113 and ask for more than anybody needs: where each of them ends.
+
+import assert from "node:assert/strict";
+import { suite, test, type TestContext } from "node:test";
+import { createHttp2Front } from "../../../worker/http2/front.ts";
+import {
+  block,
+  data,
+  frame,
+  GET_FIELDS,
+  headers,
+  number32,
+  openHttp2,
+  POST_FIELDS,
+  settings,
+  verdictOn,
+  type FrameWire,
+} from "../../helpers/http2-wire.ts";
+import { startSite, type TestSite, type TestSiteOptions } from "../../helpers/site.ts";
+
+const CALM = "GOAWAY 11";
+const PING = Buffer.alloc(8);
+
+type Answer = "at once" | "never" | "body";
+
+function start(
+  t: TestContext,
+  answer: Answer,
+  options: Partial<TestSiteOptions> = {},
+): Promise<TestSite> {
+  return startSite(t, {
+    createFront: createHttp2Front,
+    vhosts: [
+      {
+        name: "a.test",
+        mounts: [
+          {
+            mountpoint: "/",
+            async handle(exchange) {
+              if (answer === "never") return;
+              if (answer === "body") for await (const chunk of exchange.body) void chunk;
+              exchange.send(200, [], Buffer.alloc(answer === "body" ? 1 : 10_000));
+            },
+          },
+        ],
+      },
+    ],
+    ...options,
+  });
+}
+
+/** Sends until the server has had enough; returns how often. */
+async function flood(
+  wire: FrameWire,
+  most: number,
+  bytesOf: (index: number) => Uint8Array,
+): Promise<number> {
+  let isOver = false;
+  wire.socket.once("close", () => (isOver = true));
+  const over = (): boolean => isOver || wire.frames.some(({ type }) => type === 7);
+  for (let index = 0; index < most; index += 1) {
+    if (over()) return index;
+    const bytes = bytesOf(index);
+    if (wire.socket.write(bytes) && bytes.length < 4_000 && index % 50 !== 0) continue;
+    // The far end is in this process: it reads when we let it.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await wire.find(({ type }) => type === 7);
+  return most;
+}
+
+async function settled(site: TestSite): Promise<void> {
+  while (site.front.open > 0 || site.front.active > 0)
+    await new Promise((resolve) => setImmediate(resolve));
+}
+
+const rst = (id: number): Buffer => frame(0x3, 0, id, number32(8));
+
+suite("Http2Front ends a connection for", () => {
+  for (const [what, answer, bytesOf, most, begin = []] of [
+    [
+      "rapid resets",
+      "never",
+      (index) => Buffer.concat([headers(2 * index + 1), rst(2 * index + 1)]),
+      1_000,
+    ],
+    [
+      "streams it must reset for a window of 0",
+      "never",
+      (index) => Buffer.concat([headers(2 * index + 1), frame(0x8, 0, 2 * index + 1, number32(0))]),
+      100,
+    ],
+    [
+      "streams it must reset for windows too large",
+      "never",
+      (index) =>
+        Buffer.concat([
+          headers(2 * index + 1),
+          frame(0x8, 0, 2 * index + 1, number32(0x7fff_ffff)),
+        ]),
+      100,
+    ],
+    ["malformed requests", "never", (index) => headers(2 * index + 1, [["X", "y"]]), 100],
+    [
+      "requests with too many fields",
+      "at once",
+      (index) =>
+        frame(
+          0x1,
+          0x5,
+          2 * index + 1,
+          Buffer.concat([
+            block(GET_FIELDS),
+            ...Array.from({ length: 800 }, () => block([["a", "b"]])),
+          ]),
+        ),
+      200,
+    ],
+    ["streams beyond the limit", "never", (index) => headers(2 * index + 1), 1_000],
+    ["SETTINGS", "at once", () => settings(), 200],
+    ["PING", "at once", () => frame(0x6, 0, 0, PING), 1_500],
+    ["PRIORITY", "at once", () => frame(0x2, 0, 1, [0, 0, 0, 0, 1]), 6_000],
+    ["unknown frames", "at once", () => frame(0x77, 0, 0), 6_000],
+    ["WINDOW_UPDATE", "at once", () => frame(0x8, 0, 0, number32(1)), 6_000],
+    ["empty DATA", "body", () => data(1, ""), 6_000, [headers(1, POST_FIELDS, false)]],
+    [
+      "empty CONTINUATION",
+      "at once",
+      () => frame(0x9, 0, 1),
+      100,
+      [frame(0x1, 0x1, 1, block(GET_FIELDS))],
+    ],
+    [
+      "CONTINUATION of 8 KB",
+      "at once",
+      () => frame(0x9, 0, 1, block([["a", "b".repeat(8_000)]])),
+      12,
+      [frame(0x1, 0x1, 1, block(GET_FIELDS))],
+    ],
+  ] as [string, Answer, (index: number) => Buffer, number, Buffer[]?][])
+    test(what, async (t) => {
+      const site = await start(t, answer);
+      const wire = await openHttp2(site.port, [0x4, 2 ** 20]);
+      wire.write(...begin);
+      // One more than it may need: what is on its way counts for nothing.
+      const sent = await flood(wire, most * 4, bytesOf);
+      assert.ok(sent < most * 4, `${sent}`);
+      assert.equal(
+        await verdictOn({
+          ...wire,
+          find: (matches) => wire.find((one) => one.type === 7 && matches(one)),
+        }),
+        CALM,
+      );
+      wire.socket.destroy();
+      await settled(site);
+      assert.equal(site.counters.worker.http2Faults, 1);
+      assert.ok(site.counters.vhost("a.test:80").requests <= 1_000);
+    });
+
+  test("a header bomb, without its memory", async (t) => {
+    const site = await start(t, "at once");
+    const wire = await openHttp2(site.port);
+    // One field of 3.9 KB in the table, then thousands of references to it: 16 MB out of 4 KB.
+    const bomb = Buffer.concat([
+      block(GET_FIELDS),
+      Buffer.of(0x40, 1, 0x61, 0x7f, 0xbd, 0x1d),
+      Buffer.alloc(3_900, "x"),
+      Buffer.alloc(4_000, 0xbe),
+    ]);
+    wire.write(frame(0x1, 0x5, 1, bomb));
+    assert.equal(await verdictOn(wire), "431");
+    const before = process.memoryUsage().rss;
+    await flood(wire, 1_000, (index) =>
+      frame(
+        0x1,
+        0x5,
+        2 * index + 3,
+        Buffer.concat([block(GET_FIELDS), Buffer.alloc(12_000, 0xbe)]),
+      ),
+    );
+    assert.ok(
+      wire.frames.some(({ type, payload }) => type === 7 && payload.readUInt32BE(4) === 11),
+    );
+    assert.ok(process.memoryUsage().rss - before < 100 * 1024 * 1024);
+    wire.socket.destroy();
+    await settled(site);
+  });
+});
+
+suite("Http2Front", () => {
+  test("says how many streams there may be, and refuses more", async (t) => {
+    const site = await start(t, "never");
+    const wire = await openHttp2(site.port);
+    wire.write(...Array.from({ length: 101 }, (_, index) => headers(2 * index + 1)));
+    assert.equal(await verdictOn(wire, 201), "RST 7");
+
+    assert.equal(site.front.active, 100);
+    const [first] = wire.frames;
+    const pairs = Array.from({ length: (first?.payload.length ?? 0) / 6 }, (_, at) => [
+      first?.payload.readUInt16BE(at * 6),
+      first?.payload.readUInt32BE(at * 6 + 2),
+    ]);
+    assert.deepEqual(
+      pairs.find(([identifier]) => identifier === 3),
+      [3, 100],
+    );
+    wire.write(rst(1), headers(203), frame(0x6, 0, 0, PING));
+    await wire.find(({ type, flags }) => type === 6 && flags === 1);
+    assert.ok(!wire.frames.some(({ type, stream }) => type === 3 && stream === 203));
+    wire.socket.destroy();
+    await settled(site);
+  });
+
+  test("cuts streams whose client opens no window", async (t) => {
+    const site = await start(t, "at once", { clocks: { sendMs: 60 } });
+    const wire = await openHttp2(site.port, [0x4, 0]);
+    wire.write(headers(1), headers(3));
+    await wire.find(({ type, stream }) => type === 3 && stream === 1);
+    await wire.find(({ type, stream }) => type === 3 && stream === 3);
+    assert.equal(site.counters.vhost("a.test:80").aborted, 2);
+    wire.socket.destroy();
+  });
+
+  test("cuts streams whose client opens its window a byte at a time", async (t) => {
+    const site = await start(t, "at once", { clocks: { sendMs: 60, minSendRate: 5_000 } });
+    const wire = await openHttp2(site.port, [0x4, 1]);
+    wire.write(headers(1));
+    const drip = setInterval(() => wire.write(frame(0x8, 0, 1, number32(1))), 10);
+    t.after(() => clearInterval(drip));
+    await wire.find(({ type, stream }) => type === 3 && stream === 1);
+    wire.socket.destroy();
+  });
+
+  test("cuts a connection whose client does not read", async (t) => {
+    const site = await start(t, "at once", { clocks: { sendMs: 200 } });
+    const wire = await openHttp2(site.port, [0x4, 2 ** 30]);
+    wire.socket.pause();
+    wire.write(frame(0x8, 0, 0, number32(2 ** 30)));
+    for (let index = 0; index < 50_000 && site.front.open > 0; index += 50) {
+      const some = Array.from({ length: 50 }, (_, one) => headers(2 * (index + one) + 1));
+      if (!wire.socket.write(Buffer.concat(some))) break;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await settled(site);
+    assert.ok(site.counters.vhost("a.test:80").aborted > 0);
+    wire.socket.destroy();
+  });
+
+  test("answers 408 for a body that does not come, and serves on", async (t) => {
+    const site = await start(t, "body", { clocks: { progressMs: 60 } });
+    const wire = await openHttp2(site.port);
+    wire.write(headers(1, POST_FIELDS, false), headers(3));
+    assert.equal(await verdictOn(wire, 3), "200");
+    assert.equal(await verdictOn(wire, 1), "408");
+    wire.socket.destroy();
+  });
+
+  test("ends a connection whose fields never end", async (t) => {
+    const site = await start(t, "at once", { clocks: { headerMs: 100 } });
+    const wire = await openHttp2(site.port);
+    wire.write(frame(0x1, 0x1, 1, block(GET_FIELDS)));
+    assert.equal(await verdictOn(wire), CALM);
+    wire.socket.destroy();
+    await settled(site);
+  });
+
+  test("ends a connection that brings more than its window", async (t) => {
+    const site = await start(t, "never");
+    const wire = await openHttp2(site.port);
+    for (let id = 1; id < 30; id += 2) {
+      wire.write(headers(id, POST_FIELDS, false));
+      for (let sent = 0; sent < 15; sent += 1) wire.write(data(id, Buffer.alloc(16_384)));
+    }
+    assert.equal(
+      await verdictOn({
+        ...wire,
+        find: (matches) => wire.find((one) => one.type === 7 && matches(one)),
+      }),
+      "GOAWAY 3",
+    );
+    wire.socket.destroy();
+    await settled(site);
+  });
+});
