@@ -96,7 +96,7 @@ async function askOn(wire: FrameWire, id: number, request: FrontRequest): Promis
     throw new Error(`No answer to ${method} ${target}`);
   const heads = wire.frames
     .filter(({ type, stream }) => type === 1 && stream === id)
-    .map((frame) => wire.fields(frame));
+    .map((head) => wire.fields(head));
   const statuses = heads.map((head) => Number(head[0]?.[1]));
   const chunks = wire.frames.filter(({ type, stream }) => type === 0 && stream === id);
   return {

@@ -21,6 +21,9 @@ const NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
 // oxlint-disable-next-line no-control-regex -- control characters are what it looks for
 const FORBIDDEN = /[\u0000-\u0008\u000a-\u001f\u007f]|[^\u0000-\u00ff]/;
 
+/** White space of HTTP alone: others are bytes like any (RFC 9110 5.5). */
+const SPACE_AROUND = /^[\t ]+|[\t ]+$/g;
+
 /** The block of one answer, in pieces that others may share. */
 export type EncodedBlock = { readonly pieces: readonly Buffer[]; readonly bytes: number };
 
@@ -90,7 +93,7 @@ function encodeStatus(status: number): Buffer {
 /** One field; `name` in lower case. */
 export function encodeField(name: string, value: string): Buffer {
   if (!NAME.test(name)) throw new Error(`"${name}" cannot be the name of a field`);
-  const text = value.trim();
+  const text = value.replace(SPACE_AROUND, "");
   if (FORBIDDEN.test(text)) throw new Error(`The value of "${name}" cannot stand in a field`);
   const kind = name === "set-cookie" ? SENSITIVE : LITERAL;
   const index = staticNames.get(name) ?? 0;
