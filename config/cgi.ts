@@ -74,9 +74,16 @@ export const cgiKeys = {
   "cgi-rlimit-fsize": integer({ min: 0, max: 1_048_576 }).exactOptional().meta({
     description: "MiB a file may have that a program writes, as RLIMIT_FSIZE.",
   }),
+  "git-push": path()
+    .exactOptional()
+    .meta({
+      description:
+        "Password file, as for basic-auth: the users in it may push to the repositories of this mount. Without it nobody may, whatever a repository says.",
+      examples: ["/etc/portico/committers"],
+    }),
 };
 
-export const cgiPaths = ["cgi-chdir", "cgi-chroot"] as const;
+export const cgiPaths = ["cgi-chdir", "cgi-chroot", "git-push"] as const;
 
 function interpreterFault(interpreters: Record<string, string>): string | undefined {
   for (const [suffix, program] of Object.entries(interpreters)) {

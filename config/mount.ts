@@ -124,6 +124,7 @@ export const keysOfSchemes: Readonly<Record<string, readonly Origin["scheme"][]>
   "cgi-chdir": ["cgi"],
   "cgi-chroot": ["cgi"],
   "cgi-interpreter": ["cgi"],
+  "git-push": ["git"],
   "cgi-rlimit-cpu": ["cgi", "git"],
   "cgi-rlimit-memory": ["cgi", "git"],
   "cgi-rlimit-nofile": ["cgi", "git"],

@@ -17,7 +17,7 @@ export type ReadPasswordFiles = {
   readonly remarks: readonly Problem[];
 };
 
-/** Reads every file that "basic-auth" names. Throws ConfigError with all that keeps one from being used. */
+/** Reads every file that "basic-auth" or "git-push" names. Throws ConfigError with all that keeps one from being used. */
 export async function readPasswordFiles(loaded: LoadedConfig): Promise<ReadPasswordFiles> {
   const problems: Problem[] = [];
   const files: PasswordFile[] = [];
@@ -53,9 +53,13 @@ type Place = { readonly path: string; readonly vhost: number; readonly key: stri
 function placesOf({ vhosts }: ServerConfig): Place[] {
   return vhosts.flatMap(({ mounts, "ws-protocols": protocols }, vhost) => {
     const guarded = [...mounts, ...protocols.map(({ path, keys }) => ({ path, ...keys }))];
-    return guarded.flatMap(({ path: at, "basic-auth": path }) =>
+    const pushed = mounts.flatMap(({ path: at, "git-push": path }) =>
+      path === undefined ? [] : [{ path, vhost, key: `${at}.git-push` }],
+    );
+    const asked = guarded.flatMap(({ path: at, "basic-auth": path }) =>
       path === undefined ? [] : [{ path, vhost, key: `${at}.basic-auth` }],
     );
+    return [...asked, ...pushed];
   });
 }
 

@@ -3,6 +3,7 @@
 import type { MountConfig, Origin } from "../config/mount.ts";
 import type { VhostConfig } from "../config/vhost.ts";
 import type { Logger } from "../log/logger.ts";
+import type { PasswordGate } from "./access/guard.ts";
 import type { Starter } from "../posix/child.ts";
 import type { ByteString, Exchange } from "./http/exchange.ts";
 import type { Compressor } from "./compressor.ts";
@@ -46,6 +47,8 @@ export type MountContext<O extends Origin = Origin> = {
   readonly compressor: Compressor;
   /** Lets this vhost answer as if the same client had asked for `location` by GET. */
   readonly redirect: (exchange: Exchange, location: ByteString) => void;
+  /** Before a push to a repository; undefined where nobody may. */
+  readonly pushGate?: PasswordGate | undefined;
   /** The running protocol of this vhost by name, for callback mounts. */
   readonly protocol: (name: string) => ProtocolHost | undefined;
   /** Refuses the configuration: `key` is relative to the mount, such as "origin". */

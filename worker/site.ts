@@ -261,6 +261,7 @@ async function provisionVhost(vhost: VhostConfig, services: VhostServices): Prom
         if (redirected) dispatch(redirected, site.match(redirected.path), site.guard);
       },
       starter: services.starter,
+      pushGate: guards.pushGateOf(config),
       docroots: services.docroots,
       compressor: services.compressor,
       protocol: (name: string) => protocols.get(name),

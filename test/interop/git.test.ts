@@ -137,3 +137,30 @@ test("git:// answers every file of a repository, and nothing beside", async (t) 
     assert.equal(await list(path), status, path);
   assert.equal((await fetch(`${url}/demo.git/git-upload-pack`)).status, 405);
 });
+
+test("git-push lets those push whose password is right, also in chunks, and nobody else", async (t) => {
+  // "secret", with bcrypt.
+  const passwords = "ann:$2b$04$SKjzGZ8qsZuy4CYff1./TOEKFtF4WI70BufgpAbXs7YD/dAo22Iba\n";
+  const served = await serveGit(t, { "git-push": "./passwords" }, { files: { passwords } });
+  if (!served) return;
+  const { url, directory, git } = served;
+  const source = join(directory, "source");
+  writeFileSync(join(source, "more"), randomBytes(5 * MB));
+  await git(source, "add", ".");
+  await git(source, "commit", "--quiet", "--message=Five megabytes");
+  const push = (user: string): Promise<string> => {
+    const target = `${url.replace("://", `://${user}`)}/demo.git`;
+    // A small buffer makes git send the pack in chunks, after a probe of the rights.
+    return git(source, "-c", "http.postBuffer=65536", "push", "--quiet", target, "main");
+  };
+  await assert.rejects(push(""), /could not read Username|Authentication failed/);
+  await assert.rejects(push("ann:wrong@"), /Authentication failed/);
+  const status = await fetch(`${url}/demo.git/git-receive-pack`, { method: "POST", body: "0000" });
+  assert.equal(status.status, 401);
+  assert.match(status.headers.get("www-authenticate") ?? "", /^Basic /);
+  await push("ann:secret@");
+  const pushed = await git(join(directory, "srv/demo.git"), "rev-parse", "main");
+  assert.equal(pushed, await git(source, "rev-parse", "HEAD"));
+  // Reading needs no password.
+  await git(directory, "clone", "--quiet", `${url}/demo.git`, "copy");
+});

@@ -24,6 +24,8 @@ export type VhostAccess = {
   readonly gates: ReadonlyMap<string, PasswordGate>;
   /** Before a mount; the rules of the vhost are among its own. */
   guardOf(mount: MountConfig): Guard | undefined;
+  /** Before what writes in a mount of repositories: "git-push". */
+  pushGateOf(mount: MountConfig): PasswordGate | undefined;
 };
 
 /** Prepares all that guards have in common. */
@@ -58,6 +60,10 @@ export function createAccess(
       });
       return {
         guard: createGuard(rules, undefined),
+        pushGateOf: (mount) => {
+          const path = mount["git-push"];
+          return path === undefined ? undefined : gateOf(vhost, { ...mount, "basic-auth": path });
+        },
         gates: new Map(gates),
         guardOf(mount) {
           const own = createAddressRule(mount);

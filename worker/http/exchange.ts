@@ -33,7 +33,7 @@ export interface Exchange {
   readonly localPort: number;
   /** Content-Length, 0 for no body, undefined when chunked. Bytes. */
   readonly bodyBytes: number | undefined;
-  /** Whose password was checked before the mount was asked; undefined where none was. Set by dispatch() alone. */
+  /** Whose password was checked before the mount was asked; undefined where none was. Set by whoever checked it: dispatch(), and a mount of repositories for pushes. */
   user: ByteString | undefined;
   /** The request body, decoded of its transfer coding. The first use of this property sends 100-continue where the client waits for it. */
   readonly body: Readable;

@@ -1,4 +1,4 @@
-// Repositories over HTTP by git's own CGI program, read-only. What would write is refused here already, so that the
+// Repositories over HTTP by git's own CGI program. What would write is asked for a password here, or refused, so that the
 // configuration of a repository cannot open it.
 
 import { access, constants } from "node:fs/promises";
@@ -52,9 +52,15 @@ async function createGitMount(
   });
   return {
     ...gateway,
-    handle(exchange, rest) {
-      if (isPush(exchange, rest)) throw new HttpError(403, "Nobody may push here");
-      return gateway.handle(exchange, rest);
+    async handle(exchange, rest) {
+      if (isPush(exchange, rest)) {
+        if (!context.pushGate) throw new HttpError(403, "Nobody may push here");
+        const verdict = await context.pushGate(exchange);
+        if (verdict instanceof HttpError) throw verdict;
+        // As REMOTE_USER it is what git takes for the right to push (git-http-backend(1)).
+        exchange.user = verdict.user;
+      }
+      await gateway.handle(exchange, rest);
     },
   };
 }
