@@ -6,6 +6,7 @@ import { once } from "node:events";
 import test from "node:test";
 import { needs } from "../helpers/programs.ts";
 import { startPortico } from "../helpers/server.ts";
+import { READS_PLUGIN } from "../helpers/reads-plugin.ts";
 import { fetchOnce } from "../helpers/traffic.ts";
 
 const BIG_BYTES = 8 * 1024 * 1024;
@@ -28,23 +29,35 @@ for (const [mode, options] of Object.entries(MODES))
     if (program === undefined) return;
     const portico = await startPortico(t, {
       conf: {
-        global: { "timeout-secs": 3, "send-secs": 3 },
+        global: { "timeout-secs": 3, "send-secs": 3, "plugin-dir": "plugins" },
         vhosts: [
           {
             port: 0,
             interface: "127.0.0.1",
-            mounts: [{ mountpoint: "/", origin: "file://public" }],
+            mounts: [
+              { mountpoint: "/", origin: "file://public" },
+              { mountpoint: "/reads", origin: "callback://reads" },
+            ],
+            "ws-protocols": [{ reads: {} }],
           },
         ],
       },
-      files: { "public/small": "hello", "public/big": Buffer.alloc(BIG_BYTES) },
+      files: {
+        "public/small": "hello",
+        "public/big": Buffer.alloc(BIG_BYTES),
+        "plugins/reads.mjs": READS_PLUGIN,
+      },
       workers: 2,
       expect: [/^Full: closed idle/, /^Refused a connection/],
     });
     const common = ["-c", CONNECTIONS, "-r", "200", "-l", SECONDS, "-p", "3"];
-    const attack = spawn(program, [...options, ...common, "-u", `${portico.url()}/big`], {
-      stdio: ["ignore", "pipe", "ignore"],
-    });
+    const attack = spawn(
+      program,
+      [...options, ...common, "-u", `${portico.url()}/${mode === "slow bodies" ? "reads" : "big"}`],
+      {
+        stdio: ["ignore", "pipe", "ignore"],
+      },
+    );
     let report = "";
     attack.stdout.on("data", (chunk: Buffer) => (report += chunk.toString("latin1")));
     const over = once(attack, "exit");

@@ -109,7 +109,9 @@ export class LaneConnection implements Ringing {
 
   /** Nothing moves on the socket any more. */
   onStall(): void {
-    if (this.#state === "flushing") this.#socket.destroy();
+    if (this.#state !== "flushing") return;
+    this.#context.counters.worker.clientsTooSlow += 1;
+    this.#socket.destroy();
   }
 
   /** Cuts the connection, whatever it is doing. */
@@ -125,6 +127,7 @@ export class LaneConnection implements Ringing {
       return (this.#ringsAt = deadline ?? now + clocks.headerMs);
     if (this.#state === "flushing") return this.#watchPace(now);
     if (this.#state === "waiting" && this.#held !== undefined) {
+      this.#context.counters.worker.clientsTooSlow += 1;
       this.#refuse(new HttpError(408, "The request did not arrive in time"));
       return (this.#ringsAt = now + clocks.lingerMs);
     }
@@ -142,6 +145,7 @@ export class LaneConnection implements Ringing {
       this.#pace = new Pace(minSendRate, sendMs, () => takenBytes(socket));
       socket.setTimeout(sendMs);
     } else if (this.#pace.spend(now - this.#watchedAt)) {
+      this.#context.counters.worker.clientsTooSlow += 1;
       socket.destroy();
     }
     this.#watchedAt = now;
