@@ -2,7 +2,7 @@
 
 import type { VhostDraft } from "./decode.ts";
 import { isSecure } from "./listeners.ts";
-import type { MountConfig } from "./mount.ts";
+import type { MountConfig, Origin } from "./mount.ts";
 import type { Severity } from "./problems.ts";
 import { shown } from "./shape.ts";
 
@@ -17,6 +17,7 @@ export function checkAccess(vhost: VhostDraft, isBehindProxies: boolean, say: Sa
     if (realm !== undefined && file === undefined)
       say(`${path}.basic-auth-realm`, "notice", "Has no effect without basic-auth");
   for (const mount of mounts) checkMount(mount, say);
+  checkInterceptors(mounts, say);
   if (!isBehindProxies) checkTransport(vhost, say);
   if (guarded.length === 0) return;
   checkNesting(mounts, say);
@@ -41,6 +42,39 @@ function checkMount(mount: MountConfig, say: Say): void {
       "warning",
       "Lets caches on the way give answers of this mount to people without a password",
     );
+}
+
+type CallbackMount = MountConfig & {
+  readonly origin: Extract<Origin, { readonly scheme: "callback" }>;
+};
+
+/** The callback mount at an "interceptor-path". */
+export function findInterceptor(
+  mounts: readonly MountConfig[],
+  path: string,
+): CallbackMount | undefined {
+  return mounts.find(
+    (mount): mount is CallbackMount =>
+      mount.mountpoint === path && mount.origin.scheme === "callback",
+  );
+}
+
+function checkInterceptors(mounts: readonly MountConfig[], say: Say): void {
+  for (const { path, "interceptor-path": first } of mounts) {
+    const seen = new Set<string>();
+    for (let at = first; at !== undefined;) {
+      const message = seen.has(at)
+        ? `Leads back to ${shown(at)}, which cannot be asked before itself`
+        : `No callback:// mount of this vhost has the mountpoint ${shown(at)}`;
+      const next = findInterceptor(mounts, at);
+      if (!next || seen.has(at)) {
+        say(`${path}.interceptor-path`, "error", message);
+        break;
+      }
+      seen.add(at);
+      at = next["interceptor-path"];
+    }
+  }
 }
 
 /** A mount inside another one has none of its keys. */

@@ -21,7 +21,6 @@ export function isMissed(key: InertKey, value: unknown): boolean {
 
 const key = (says: string): InertKey => ({ says });
 const flagKey = (says: string): InertKey => ({ says, isFlag: true });
-const guard = (says: string): InertKey => ({ says, isGuard: true });
 
 const QUIC = "tunes HTTP/3; Node has no QUIC, so it has no effect";
 const CLIENT_TLS = "sets up TLS towards proxied servers; has no effect until proxy mounts exist";
@@ -95,7 +94,6 @@ export const inertMountKeys: InertKeys = {
   "auth-mask": key(
     "is a hint about access rights for plugins of lwsws; no plugin here asks for it",
   ),
-  "interceptor-path": guard("lets another mount check each request first; not available yet"),
   interpret: key(
     "passes files through a protocol; no plugin of lwsws implements it any more, and none here",
   ),

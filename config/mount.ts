@@ -26,9 +26,7 @@ export type { Origin };
 /** Every key of a mount that works; the description is its manual entry. */
 export const mountShape = object({
   /** Starts with "/", no slash at the end unless it is "/". */
-  mountpoint: convert(check(text(), mountpointFault), (value) =>
-    value.replace(/(?<=.)\/+$/, ""),
-  ).meta({
+  mountpoint: convert(check(text(), mountpointFault), withoutSlash).meta({
     description: "Path in the URL space, decoded; matches whole segments, the longest one wins.",
     examples: ["/git"],
   }),
@@ -62,6 +60,13 @@ export const mountShape = object({
   ...passwordKeys,
   ...addressKeys,
   ...satisfyKeys,
+  "interceptor-path": convert(check(text(), mountpointFault), withoutSlash)
+    .exactOptional()
+    .meta({
+      description:
+        "Mountpoint of a callback:// mount of this vhost whose protocol sees each request first, with the pmo of that mount: it lets it through or answers in place of this mount (a login page, say). That mount may have an interceptor of its own, which is asked before it. WebSockets are not opened at such paths, 403.",
+      examples: ["/login"],
+    }),
   "cache-max-age": integer({ min: 0, max: 2_147_483_647 }).default(0).meta({
     description: "Seconds a client may keep an answer; needs cache-reuse.",
   }),
@@ -132,6 +137,10 @@ export const keysOfSchemes: Readonly<Record<string, readonly Origin["scheme"][]>
   "append-path": ["redirect"],
   pmo: ["callback"],
 };
+
+function withoutSlash(mountpoint: string): string {
+  return mountpoint.replace(/(?<=.)\/+$/, "");
+}
 
 function mountpointFault(value: string): string | undefined {
   if (!value.startsWith("/")) return `Expected a path that starts with "/", got ${shown(value)}`;

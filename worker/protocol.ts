@@ -78,7 +78,7 @@ export interface ProtocolInstance<Data = unknown> {
     rest: ByteString,
     pmo: Readonly<Record<string, unknown>>,
   ): void | Promise<void>;
-  /** Sees each request of a mount that names this protocol as its second origin, before it is served; true when it has answered. Leaves the body alone unless it answers. */
+  /** Sees each request of a mount that names this protocol as its second origin, or leads to it by "interceptor-path", before it is served; true when it has answered. Leaves the body alone unless it answers. */
   intercept?(
     exchange: Exchange,
     rest: ByteString,
