@@ -24,8 +24,6 @@ const flagKey = (says: string): InertKey => ({ says, isFlag: true });
 
 const QUIC = "tunes HTTP/3; Node has no QUIC, so it has no effect";
 const CLIENT_TLS = "sets up TLS towards proxied servers; has no effect until proxy mounts exist";
-const RAW =
-  "hands connections that are not HTTP to a protocol; not available yet, such connections get 400";
 
 export const inertGlobalKeys: InertKeys = {
   interface: key("never had an effect in lwsws either; set interface in each vhost"),
@@ -64,14 +62,6 @@ export const inertVhostKeys: InertKeys = {
   "strict-host-check": flagKey(
     "drops WebSocket upgrades for another host; not available yet, unknown hosts go to the first vhost of the address",
   ),
-  onlyraw: flagKey(RAW),
-  "listen-accept-role": key(RAW),
-  "listen-accept-protocol": key(RAW),
-  "apply-listen-accept": flagKey(RAW),
-  "fallback-listen-accept": flagKey(RAW),
-  "allow-non-tls": flagKey(
-    "takes what is neither TLS nor HTTP on a TLS port; not available yet. For plain HTTP there are redirect-http and allow-http-on-https",
-  ),
   "disable-no-protocol-ws-upgrades": key(
     'refuses WebSockets that name no protocol; has no effect, they are refused unless a protocol has "default"',
   ),
@@ -107,7 +97,9 @@ export const inertMountKeys: InertKeys = {
 
 /** Options of a protocol that belong to the server, not to the plugin. */
 export const inertProtocolKeys: InertKeys = {
-  raw: key(RAW),
+  raw: key(
+    "marks a protocol for raw connections in lwsws; here the vhost's listen-accept-protocol names it",
+  ),
 };
 
 /** Keys that lwsws adds up when they are repeated in one object; any other repeated key is a mistake. */

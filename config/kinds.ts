@@ -48,7 +48,7 @@ export const vhostKind: Kind<typeof vhostShape> = {
       "WebSocket protocols of this vhost: an object with a member for each, its name and its options, or an array of such objects.",
   },
   inert: inertVhostKeys,
-  aliases: { "keepalive-timeout": "keepalive_timeout" },
+  aliases: { "keepalive-timeout": "keepalive_timeout", onlyraw: "apply-listen-accept" },
   needs: (keys) => (keys.has("unix-socket") ? [] : ["port"]),
 };
 

@@ -2,6 +2,7 @@
 
 import { isIP } from "node:net";
 import { checkAccess } from "./access-rules.ts";
+import { checkRaw } from "./raw-rules.ts";
 import type { Draft, VhostDraft } from "./decode.ts";
 import { familiesOf, isSecure, listenersOf, type WantedListener } from "./listeners.ts";
 import type { Report, Severity } from "./problems.ts";
@@ -30,6 +31,7 @@ export function checkRules(draft: Draft, placeOf: PlaceOf, report: Report): void
     if (vhost.keys) {
       checkAddress(vhost.keys, say);
       checkTls(vhost.keys, say);
+      checkRaw(vhost.keys, vhost.protocols, say);
     }
     const proxies = vhost.keys?.["trusted-proxies"] ?? draft.global?.["trusted-proxies"] ?? [];
     const isBehindProxies = proxies.length > 0 || vhost.keys?.["proxy-protocol"] !== undefined;

@@ -94,6 +94,33 @@ export const vhostShape = object({
     description:
       "Serve plain HTTP on the TLS port as well, but for vhosts with client-cert-required.",
   }),
+  "listen-accept-protocol": text()
+    .exactOptional()
+    .meta({
+      description:
+        "Protocol for connections that are not HTTP, one of ws-protocols, such as raw-proxy. Counts for the whole listener on its first vhost; needs apply-listen-accept or fallback-listen-accept.",
+      examples: ["raw-proxy"],
+    }),
+  "listen-accept-role": check(text(), (value) =>
+    ["raw-skt", "raw-proxy"].includes(value) ? undefined : "Expected raw-skt or raw-proxy",
+  )
+    .exactOptional()
+    .meta({
+      description:
+        "As lwsws files have it beside listen-accept-protocol; the protocol alone decides here.",
+    }),
+  "apply-listen-accept": flag().meta({
+    description:
+      "Give every connection of the listener to listen-accept-protocol (also spelled onlyraw); over TLS where the vhost has a certificate.",
+  }),
+  "fallback-listen-accept": flag().meta({
+    description:
+      "Give connections that do not begin with a request of HTTP to listen-accept-protocol.",
+  }),
+  "allow-non-tls": flag().meta({
+    description:
+      "With fallback-listen-accept on a TLS port: take connections that do not begin with TLS, so that ssh and https share a port.",
+  }),
   ciphers: names().exactOptional().meta({
     description:
       "Ciphers of TLS 1.2, as an OpenSSL cipher string; by default Mozilla's intermediate list.",

@@ -64,13 +64,17 @@ export function createDrain(
       const limits = site.vhosts.map((vhost) => vhost["drain-secs"] ?? defaultSecs);
       for (const [index, secs] of limits.entries()) {
         const vhost = site.vhosts[index];
-        after(secs * MS_PER_SEC, () =>
-          site.upgrader.closeAll(SERVICE_RESTART, "Reloaded", SPREAD_MS, vhost),
-        );
+        after(secs * MS_PER_SEC, () => {
+          site.upgrader.closeAll(SERVICE_RESTART, "Reloaded", SPREAD_MS, vhost);
+          site.raw.closeAll(vhost);
+        });
       }
       after(Math.max(defaultSecs, ...limits) * MS_PER_SEC + SPREAD_MS, empty);
     },
-    shed: () => site.upgrader.closeAll(SERVICE_RESTART, "Reloaded", 0),
+    shed() {
+      site.upgrader.closeAll(SERVICE_RESTART, "Reloaded", 0);
+      site.raw.closeAll();
+    },
     leave(withinMs) {
       if (state === "stopping" || state === "empty") return;
       if (state === "open") closeDoors();

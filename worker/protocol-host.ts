@@ -38,6 +38,7 @@ function watchHooks(plugin: ProtocolInstance, noted: Noted): ProtocolInstance {
     ...(plugin.close && { close: noted(plugin.close.bind(plugin)) }),
     ...(plugin.request && { request: noted(plugin.request.bind(plugin)) }),
     ...(plugin.intercept && { intercept: noted(plugin.intercept.bind(plugin)) }),
+    ...(plugin.raw && { raw: noted(plugin.raw.bind(plugin)) }),
     ...(plugin.stop && { stop: noted(plugin.stop.bind(plugin)) }),
   };
 }

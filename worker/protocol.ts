@@ -1,5 +1,6 @@
 // All that a protocol plugin sees of Portico. Plugins import this file and config/shape.ts, nothing else.
 
+import type { Duplex } from "node:stream";
 import type { Board } from "../ipc/stats.ts";
 import type { Logger } from "../log/logger.ts";
 import type { ClientCertificate } from "./http/connection.ts";
@@ -27,6 +28,17 @@ export interface Peer<Data = unknown> {
   /** Starts the closing handshake: codes of RFC 6455 7.4 and 3000-4999, a reason of at most 123 bytes. */
   close(code?: number, reason?: string): void;
 }
+
+/** One connection that does not speak HTTP. */
+export type RawConnection = {
+  /** Unique over all workers and generations of this server. */
+  readonly id: string;
+  readonly address: string;
+  /** Over TLS, which ends here. */
+  readonly secure: boolean;
+  /** Both directions; half-open until both are ended. What was read before is still to come out of it. Errors are heard of as its close. */
+  readonly stream: Duplex;
+};
 
 /** Topics shared by all workers and generations. At most once; in order per publisher. */
 export interface Bus {
@@ -84,6 +96,8 @@ export interface ProtocolInstance<Data = unknown> {
     rest: ByteString,
     pmo: Readonly<Record<string, unknown>>,
   ): boolean | Promise<boolean>;
+  /** A connection that "listen-accept-protocol" of the vhost sends here. From here on it is the protocol's; it is cut when the vhost ends. */
+  raw?(connection: RawConnection): void;
   stop?(): void;
 }
 

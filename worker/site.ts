@@ -2,7 +2,6 @@
 // collected and told at once; what had been started by then is stopped again.
 
 import { accessSync, constants } from "node:fs";
-import type net from "node:net";
 import { dirname } from "node:path";
 import { vhostKey } from "../config/listeners.ts";
 import type { ProvisionProblem } from "../config/problems.ts";
@@ -14,10 +13,11 @@ import type { Logger } from "../log/logger.ts";
 import { openFilesLimit } from "../posix/open-files.ts";
 import type { Starter } from "../posix/child.ts";
 import { openStarter } from "../posix/spawn.ts";
-import { createAcceptor, describeConnection, hasLeft, type Acceptor } from "./accept.ts";
+import { createAcceptor, type Acceptor } from "./accept.ts";
 import { createAccess, type Access } from "./access/access.ts";
 import type { Activity } from "./activity.ts";
 import { createAdmission } from "./admission.ts";
+import { createArrivals } from "./arrivals.ts";
 import { createAccessLog } from "./access-log.ts";
 import type { BusClient } from "./bus.ts";
 import { createErrorPages } from "./error-pages.ts";
@@ -25,7 +25,6 @@ import { createCompressor, type Compressor } from "./compressor.ts";
 import type { Counters } from "./counters.ts";
 import { createDocroots, type Docroots } from "./docroot.ts";
 import { configuredClocks } from "./http/clocks.ts";
-import type { TlsSession } from "./http/connection.ts";
 import { createFronts } from "./fronts.ts";
 import { dispatch } from "./http/dispatch.ts";
 import type { ByteString, Exchange } from "./http/exchange.ts";
@@ -35,20 +34,13 @@ import { requestLimits } from "./limits.ts";
 import { intercepted } from "./mounts/callback.ts";
 import { mountTypes } from "./mounts/table.ts";
 import { loadPlugins, startProtocols, type LoadedPlugins } from "./plugin-loader.ts";
-import { refusePlainText } from "./plain-on-tls.ts";
 import { createProtocolContext, stopProtocols } from "./protocol-context.ts";
-import {
-  createRouter,
-  createSiteVhost,
-  type LiveMount,
-  type Router,
-  type SiteVhost,
-} from "./router.ts";
+import { createRouter, createSiteVhost, type LiveMount, type SiteVhost } from "./router.ts";
 import { createReports } from "./reports.ts";
 import type { StoreClient } from "./store.ts";
-import { createTlsFront, type TlsFront } from "./tls.ts";
+import { createRawTable, type RawTable } from "./raw.ts";
+import type { TlsFront } from "./tls.ts";
 import { createUpgrader, type Upgrader } from "./upgrade.ts";
-import { takesClear } from "./vhost-faces.ts";
 
 const MS_PER_SEC = 1_000;
 
@@ -67,6 +59,7 @@ export type SiteServices = {
 export type Site = {
   readonly front: Http1Front;
   readonly upgrader: Upgrader;
+  readonly raw: RawTable;
   readonly acceptors: readonly { readonly listener: WorkerListener; readonly acceptor: Acceptor }[];
   readonly vhosts: readonly VhostConfig[];
   /** New certificates for connections from now on. */
@@ -163,6 +156,7 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
     onUpgrade: (upgrade) => upgrader.handle(upgrade),
   });
   const tlsFronts: TlsFront[] = [];
+  const raw = createRawTable(configuration.worker, log);
   const admission = createAdmission({
     config,
     counters,
@@ -171,8 +165,9 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
     shedIdle: (count) => front.shedIdle(count),
   });
   const acceptors = configuration.listeners.map((listener) => {
-    const handOver = connectionHandler(listener, services, front, router, tlsFronts);
-    const door = admission.door(listener, handOver);
+    const arrivals = createArrivals(listener, { ...services, front, router, raw });
+    if (arrivals.tls) tlsFronts.push(arrivals.tls);
+    const door = admission.door(listener, (socket) => arrivals.take(socket));
     const makeRoom = (): void => admission.makeRoom();
     return { listener, acceptor: createAcceptor(listener, counters, log, door, makeRoom) };
   });
@@ -180,6 +175,7 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
   const stop = async (): Promise<void> => {
     for (const { acceptor } of acceptors) acceptor.close();
     upgrader.stop();
+    raw.closeAll();
     front.stop();
     for (const cleanup of cleanups) cleanup();
     await Promise.all([...logFiles.values()].map((file) => file.close()));
@@ -192,6 +188,7 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
   return {
     front,
     upgrader,
+    raw,
     acceptors,
     vhosts: config.vhosts,
     renewCertificates(secrets) {
@@ -347,48 +344,4 @@ function portOf(vhost: number, { listeners }: Configuration): number {
     ),
   );
   return own?.port ?? 0;
-}
-
-function connectionHandler(
-  listener: WorkerListener,
-  services: SiteServices,
-  front: Http1Front,
-  router: Router,
-  tlsFronts: TlsFront[],
-): (socket: net.Socket) => void {
-  const adopt = (socket: net.Socket, session?: TlsSession): void => {
-    if (hasLeft(socket, listener)) socket.destroy();
-    else front.adopt(socket, describeConnection(socket, listener, session));
-  };
-  if (!listener.secure) return (socket) => adopt(socket);
-  const { configuration, counters, log } = services;
-  const { config } = configuration;
-  const plain = { router, counters, serverString: config.global["server-string"] };
-  const indexes = [listener, ...listener.overrides].flatMap(({ vhosts }) => vhosts);
-  const isClearTaken = indexes.some((index) => {
-    const vhost = config.vhosts[index];
-    return vhost && takesClear(vhost);
-  });
-  const tls = createTlsFront({
-    listener,
-    config,
-    secrets: configuration.secrets,
-    ticketSecret: configuration.ticketSecret,
-    log,
-    handshakeMs: config.global["timeout-secs"] * MS_PER_SEC,
-    onSecure: adopt,
-    onText(socket) {
-      // Which vhost is meant takes a whole request to know. Where none takes any, not one is read.
-      if (isClearTaken) {
-        adopt(socket);
-        // It was paused when it was clear what it is.
-        socket.resume();
-      } else refusePlainText(socket, describeConnection(socket, listener), plain);
-    },
-  });
-  tlsFronts.push(tls);
-  return (socket) => {
-    if (hasLeft(socket, listener)) socket.destroy();
-    else tls.adopt(socket);
-  };
 }

@@ -40,6 +40,17 @@ const cases: readonly [name: string, files: Files, errors: string[]][] = [
     ],
   ],
   [
+    "raw connections that nobody takes",
+    {
+      conf: '{"global": {"init-ssl": "1"}, "vhosts": [{"port": 0, "apply-listen-accept": "1"},\n {"port": 81, "listen-accept-protocol": "raw-prxy", "apply-listen-accept": "1", "ws-protocols": {"raw-proxy": {}}},\n {"port": 82, "listen-accept-role": "http"}]}',
+    },
+    [
+      'conf:1 ‹"1"› vhosts[0].apply-listen-accept: Needs "listen-accept-protocol", the protocol that takes the connections',
+      'conf:2 ‹"raw-prxy"› vhosts[1].listen-accept-protocol: The protocol "raw-prxy" is not among the ws-protocols of this vhost; did you mean "raw-proxy"?',
+      'conf:3 ‹"http"› vhosts[2].listen-accept-role: Expected raw-skt or raw-proxy',
+    ],
+  ],
+  [
     "a key given twice",
     { conf: '{"vhosts": [{"port": 0, "name": "a",\n "name": "b"}]}' },
     ['conf:2 ‹"name"› vhosts[0].name: Given twice in one object; first at conf:1:25'],
