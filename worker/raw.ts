@@ -96,14 +96,19 @@ export function createRawTable(worker: number, log: Logger): RawTable {
     },
     adopt(socket, connection, vhost) {
       const name = vhost.config["listen-accept-protocol"] ?? "";
-      const take = vhost.protocols.get(name)?.instance.raw;
+      const instance = vhost.protocols.get(name)?.instance;
       const { remoteAddress } = connection;
       const about = { protocol: name, address: remoteAddress };
       meter(socket, vhost);
       socket.on("error", (error) => log.debug({ err: error, ...about }, "Raw connection"));
       // Rules about addresses hold here too; a password cannot be asked for, so what wants one stays closed.
       const verdict = admit(vhost.guard, { remoteAddress, header: () => undefined });
-      if (!take || vhost.refusal || verdict instanceof HttpError || verdict instanceof Promise) {
+      if (
+        !instance?.raw ||
+        vhost.refusal ||
+        verdict instanceof HttpError ||
+        verdict instanceof Promise
+      ) {
         vhost.counters.rejected += 1;
         log.debug(about, "Raw connection refused");
         socket.destroy();
@@ -118,7 +123,7 @@ export function createRawTable(worker: number, log: Logger): RawTable {
         stream: socket,
       };
       try {
-        const outcome: unknown = take(raw);
+        const outcome: unknown = instance.raw(raw);
         // It was paused when it was clear what it is.
         if (socket.listenerCount("data") > 0) socket.resume();
         if (outcome instanceof Promise) outcome.catch((error: unknown) => fail(error));
