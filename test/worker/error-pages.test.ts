@@ -86,6 +86,20 @@ test("error-pages of a mount go before those of the vhost, which hold where ther
   for (const [line, body] of bodies) assert.equal((await request(site.port, line)).body, body);
 });
 
+test("error-pages of the vhost hold for paths that no mount covers", async (t) => {
+  const root = temporaryDirectory(t);
+  writeFileSync(join(root, "404.html"), "<p>not here");
+  for (const key of ["error-pages", "error-document-404"]) {
+    const path = "/files/404.html";
+    const keys = { [key]: key === "error-pages" ? { "404": path } : path };
+    const mounts = [{ mountpoint: "/files", keys: { origin: `file://${root}` } }];
+    const site = await startSite(t, { vhosts: [{ name: "a.test", keys, mounts }] });
+    const reply = await request(site.port, "GET /none");
+    if (key === "error-pages") assert.deepEqual([reply.status, reply.body], [404, "<p>not here"]);
+    else assert.deepEqual([reply.status, reply.headers.get("location")], [302, path]);
+  }
+});
+
 test("error-pages answer malformed requests too", async (t) => {
   const { site } = await serve(t, { "error-pages": { "400": "/errors/400.html" } });
   for (const bytes of [

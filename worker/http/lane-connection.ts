@@ -207,6 +207,8 @@ export class LaneConnection implements Ringing {
     const match = vhost.match(head.path);
     // Who has to be asked first, and what has to be said, is known on the other way only.
     if (vhost.identify || (match ? match.guard : vhost.guard)) return "foreign";
+    const configured = match ? match.headers : vhost.headers;
+    if (configured.pages && (!match || configured.pages.isDocument(head.path))) return "foreign";
     const reply = match ? askMount(match, head) : notFound;
     if (reply === undefined) return "foreign";
     if (reply instanceof Promise) {
@@ -220,7 +222,7 @@ export class LaneConnection implements Ringing {
     const closes = head.closes || isDraining() || this.#visit.requests >= limits.maxRequests;
     this.#isLast = closes;
     const { isHead } = head;
-    const frame = frameOf(vhost, match ? match.headers : vhost.headers);
+    const frame = frameOf(vhost, configured);
     const sent = reply.write(out, frame, clock, isHead, closes);
     vhost.counters.tx += sent;
     outcomes.push(this.#visit.outcome(reply.status, isHead ? 0 : reply.bodyBytes, startedAt));
