@@ -11,6 +11,7 @@ import {
   type Http1Front,
   type Http1FrontOptions,
 } from "../../../worker/http/node-http1.ts";
+import { createLane } from "../../../worker/http/lane.ts";
 import { createHttp2Front } from "../../../worker/http2/front.ts";
 import {
   askHttp1,
@@ -35,6 +36,7 @@ type Front = {
 /** The first is what the others are compared with. */
 const fronts: readonly Front[] = [
   { name: "HTTP/1.1 on Node's parser", create: createHttp1Front, ask: askHttp1 },
+  { name: "HTTP/1.1 in the lane", create: createLane, ask: askHttp1 },
   { name: "HTTP/2", create: createHttp2Front, ask: askHttp2 },
 ];
 
