@@ -209,7 +209,8 @@ export function createUpgrader(options: UpgraderOptions): Upgrader {
         verdict
           .then((decided) => conclude(upgrade, chosen, decided))
           .catch((error: unknown) => {
-            options.log.error({ err: error }, "A password could not be checked");
+            // The threads end with the server.
+            if (!isClosed) options.log.error({ err: error }, "A password could not be checked");
             upgrade.reject(500, "");
           });
       else conclude(upgrade, chosen, verdict);
