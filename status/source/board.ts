@@ -88,6 +88,9 @@ export type Board = {
     readonly cgiStarted: number;
     readonly cgiFailed: number;
     readonly cgiTimedOut: number;
+    readonly connectionsRefused: number;
+    readonly connectionsShed: number;
+    readonly clientsTooSlow: number;
     readonly logLinesDropped: number;
     readonly busPublished: number;
     readonly busDelivered: number;
