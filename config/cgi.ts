@@ -22,7 +22,7 @@ const DEFAULT_TOTAL_SECS = 3_600;
 export const cgiKeys = {
   "cgi-timeout": seconds(0).exactOptional().meta({
     description:
-      "Seconds in which a program neither reads nor writes a byte before it is ended: 504, or a cut answer when it had begun. 5 by default, 60 for git://; 0 means the default.",
+      "Seconds in which a program neither reads nor writes a byte before it is ended: 504, or a cut answer when it had begun. 5 by default, 60 for git:// and fcgi://; 0 means the default.",
   }),
   "cgi-max-secs": secondsOr(DEFAULT_TOTAL_SECS).meta({
     description: "Seconds a program may take in all. 0 means the default.",
@@ -74,6 +74,13 @@ export const cgiKeys = {
   "cgi-rlimit-fsize": integer({ min: 0, max: 1_048_576 }).exactOptional().meta({
     description: "MiB a file may have that a program writes, as RLIMIT_FSIZE.",
   }),
+  "fcgi-root": path()
+    .exactOptional()
+    .meta({
+      description:
+        "Directory of PHP scripts: the path of a request names a .php file in it, which is SCRIPT_FILENAME, or a directory with an index.php; anything else is 404. Without it the whole mount is one application, and every path reaches it as PATH_INFO.",
+      examples: ["/srv/app/public"],
+    }),
   "git-push": path()
     .exactOptional()
     .meta({
@@ -83,7 +90,7 @@ export const cgiKeys = {
     }),
 };
 
-export const cgiPaths = ["cgi-chdir", "cgi-chroot", "git-push"] as const;
+export const cgiPaths = ["cgi-chdir", "cgi-chroot", "fcgi-root", "git-push"] as const;
 
 function interpreterFault(interpreters: Record<string, string>): string | undefined {
   for (const [suffix, program] of Object.entries(interpreters)) {

@@ -102,6 +102,7 @@ function lookups(draft: Draft, placeOf: PlaceOf, report: Report): Lookup[] {
       if (origin.scheme === "git")
         want(where, `${path}.origin`, "directory", "The directory", origin.directory);
       want(where, `${path}.git-push`, "readable file", "The password file", mount["git-push"]);
+      want(where, `${path}.fcgi-root`, "directory", "The directory", mount["fcgi-root"]);
       if (origin.scheme === "cgi") {
         const isRead = Object.hasOwn(mount["cgi-interpreter"], extname(origin.program));
         const expected = isRead ? "readable file" : "program or directory";

@@ -5,14 +5,17 @@ import { isAbsolute, resolve } from "node:path";
 import { convert, shown, text } from "./shape.ts";
 import { suggest } from "./suggest.ts";
 
+type FcgiAddress = { readonly path: string } | { readonly host: string; readonly port: number };
+
 export type Origin =
   | { readonly scheme: "file"; readonly directory: string }
   | { readonly scheme: "cgi"; readonly program: string }
   | { readonly scheme: "git"; readonly directory: string }
+  | { readonly scheme: "fcgi"; readonly address: FcgiAddress; readonly text: string }
   | { readonly scheme: "redirect"; readonly location: string }
   | { readonly scheme: "callback"; readonly protocol: string };
 
-const SCHEMES = ["file://", "cgi://", "git://", ">http://", ">https://", "callback://"];
+const SCHEMES = ["file://", "cgi://", "git://", "fcgi://", ">http://", ">https://", "callback://"];
 
 /** The shape of "origin"; its paths may still be relative. */
 export function origin() {
@@ -42,6 +45,8 @@ export function parseOrigin(value: string): Origin | string {
       return { scheme: "cgi", program: target };
     case "git://":
       return { scheme: "git", directory: target };
+    case "fcgi://":
+      return parseFcgi(value, target);
     case "callback://":
       return { scheme: "callback", protocol: target };
     case ">http://":
@@ -73,6 +78,16 @@ function locate(path: string, directory: string, exists: (path: string) => boole
   if (isAbsolute(path) || /^\.\.?(?:\/|$)/.test(path) || exists(relative)) return relative;
   const fromRoot = resolve("/", path);
   return exists(fromRoot) ? fromRoot : relative;
+}
+
+function parseFcgi(value: string, target: string): Origin | string {
+  if (target.startsWith("unix:/"))
+    return { scheme: "fcgi", address: { path: target.slice("unix:".length) }, text: value };
+  const [, host, digits] = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):(\d{1,5})\/?$/.exec(target) ?? [];
+  const port = Number(digits);
+  if (host === undefined || port < 1 || port > 65_535)
+    return `Expected "fcgi://unix:/PATH" or "fcgi://HOST:PORT", got ${shown(value)}`;
+  return { scheme: "fcgi", address: { host: host.replace(/^\[|\]$/g, ""), port }, text: value };
 }
 
 function parseRedirect(location: string): Origin | string {

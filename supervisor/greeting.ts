@@ -53,6 +53,8 @@ function writeOrigin(origin: Origin): string {
       return `cgi://${origin.program}`;
     case "git":
       return `git://${origin.directory}`;
+    case "fcgi":
+      return origin.text;
     case "redirect":
       return `>${origin.location}`;
     case "callback":
