@@ -4,7 +4,11 @@
 import module from "node:module";
 import { join } from "node:path";
 import { replaceProcess } from "../posix/native.mjs";
-import { makePrivateDirectory, runtimeDirectory } from "../posix/runtime-directory.mjs";
+import {
+  isOutOfReach,
+  makePrivateDirectory,
+  runtimeDirectory,
+} from "../posix/runtime-directory.mjs";
 import { findNode } from "./find-node.mjs";
 
 // Without it SIGUSR1, our "reopen logs", would open a debugger port.
@@ -28,7 +32,7 @@ if (node === process.execPath && process.execArgv.includes(REQUIRED_FLAG)) {
 function keepCompiledCode() {
   try {
     const directory = process.env.NODE_COMPILE_CACHE ?? join(runtimeDirectory(), "compile-cache");
-    if (!makePrivateDirectory(directory)) return;
+    if (!makePrivateDirectory(directory) || !isOutOfReach(directory)) return;
     process.env.NODE_COMPILE_CACHE = directory;
     module.enableCompileCache(directory);
   } catch {

@@ -47,6 +47,11 @@ export async function serveControl(
     });
   });
   server.maxConnections = MAX_CLIENTS;
+  for (const path of new Set([knownSocket, controlSocket]))
+    if (await isServed(path))
+      throw new InstanceError(
+        `Another portico runs this configuration: it answers on "${path}", although its pid file is gone or another one. Stop it first, with "portico stop" and the same -c`,
+      );
   try {
     removeStale(controlSocket);
     await listenPrivately(server, controlSocket);
@@ -81,7 +86,21 @@ async function listenPrivately(server: net.Server, path: string): Promise<void> 
   chmodSync(path, 0o600);
 }
 
-/** The instance lock is ours, so whatever socket or link is left belongs to a supervisor that is gone. */
+/** The lock alone does not tell: somebody may have removed the pid file under a server that runs. */
+async function isServed(path: string): Promise<boolean> {
+  const probe = net.connect({ path });
+  try {
+    return await new Promise((resolve) => {
+      probe.once("connect", () => resolve(true));
+      // EAGAIN: a server whose queue is full.
+      probe.once("error", ({ code }: NodeJS.ErrnoException) => resolve(code === "EAGAIN"));
+    });
+  } finally {
+    probe.destroy();
+  }
+}
+
+/** The instance lock is ours and nobody answers, so whatever socket or link is left belongs to a supervisor that is gone. */
 function removeStale(path: string): void {
   const stat = lstatSync(path, { throwIfNoEntry: false });
   if (stat?.isSocket() || stat?.isSymbolicLink()) unlinkSync(path);

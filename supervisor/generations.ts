@@ -29,6 +29,8 @@ export type GenerationsOptions = {
 export class Generations {
   readonly #options: GenerationsOptions;
   readonly #alive = new Set<Generation>();
+  /** Those that still want their sockets. */
+  readonly #listening = new Set<Generation>();
   #launched = 0;
   #workersStarted = 0;
   #state: "open" | "stopping" = "open";
@@ -58,6 +60,7 @@ export class Generations {
       log,
       host: this.#host(),
       onCreated: (generation) => {
+        this.#listening.add(generation);
         if (this.#state === "stopping") throw new GenerationError("The server stops");
         this.#alive.add(generation);
       },
@@ -92,6 +95,8 @@ export class Generations {
     const limitMs = Math.max(global["drain-secs"], ...drainSecs) * 1000 + DRAIN_SPREAD_MS;
     killAfter(generation, limitMs + KILL_GRACE_MS, "did not drain in time");
     generation.drain();
+    // Now, not when it is gone: an address that nobody wants any more would queue clients whom nobody accepts.
+    this.#release(generation);
   }
 
   /** Ends all of them within `withinMs`; none can be launched any more. Resolves when the last is gone. */
@@ -109,8 +114,13 @@ export class Generations {
     for (const generation of this.#alive) generation.kill(reason);
   }
 
+  #release(generation: Generation): void {
+    if (this.#listening.delete(generation))
+      this.#options.listeners.release(generation.spec.listeners);
+  }
+
   #host(): GenerationHost {
-    const { log, events, onRestart, listeners, makeActivity } = this.#options;
+    const { log, events, onRestart, makeActivity } = this.#options;
     return {
       log,
       events,
@@ -119,7 +129,7 @@ export class Generations {
       makeActivity,
       onGone: (generation) => {
         this.#alive.delete(generation);
-        listeners.release(generation.spec.listeners);
+        this.#release(generation);
         log.info(`Generation ${generation.number} is gone`);
       },
     };

@@ -65,17 +65,17 @@ export async function lockInstance(pidFile: string): Promise<InstanceLock> {
     throw new InstanceError(
       `"${dirname(pidFile)}" belongs to another user; set "pid-file" and "control-socket"`,
     );
-  let fd: number;
-  try {
-    fd = openSync(pidFile, "a+", 0o644);
-  } catch (cause) {
-    throw new InstanceError(
-      `Cannot open pid file "${pidFile}": ${(cause as NodeJS.ErrnoException).code}`,
-      { cause },
-    );
+  let fd = openPidFile(pidFile);
+  let locked = await lockFile(fd);
+  // Its owner may have removed it between the two calls: then the lock is one on nothing.
+  for (let attempt = 1; locked !== false && !isSameFile(pidFile, fd); attempt += 1) {
+    closeSync(fd);
+    if (attempt === LOCK_TRIES)
+      throw new InstanceError(`Pid file "${pidFile}" is removed again and again`);
+    fd = openPidFile(pidFile);
+    locked = await lockFile(fd);
   }
-  const locked = await lockFile(fd);
-  const holder = Number(readFileSync(pidFile, "utf8").trim());
+  const holder = Number(readFileSync(fd, "utf8").trim());
   // Without flock a living pid is the best sign there is.
   if (locked === false || (locked === undefined && isAlive(holder))) {
     closeSync(fd);
@@ -88,11 +88,28 @@ export async function lockInstance(pidFile: string): Promise<InstanceLock> {
   return {
     release() {
       // Somebody may have removed it, and another server made its own.
-      if (statSync(pidFile, { throwIfNoEntry: false })?.ino === fstatSync(fd).ino)
-        unlinkSync(pidFile);
+      if (isSameFile(pidFile, fd)) unlinkSync(pidFile);
       closeSync(fd);
     },
   };
+}
+
+const LOCK_TRIES = 10;
+
+function openPidFile(pidFile: string): number {
+  try {
+    return openSync(pidFile, "a+", 0o644);
+  } catch (cause) {
+    throw new InstanceError(
+      `Cannot open pid file "${pidFile}": ${(cause as NodeJS.ErrnoException).code}`,
+      { cause },
+    );
+  }
+}
+
+function isSameFile(path: string, fd: number): boolean {
+  const [named, open] = [statSync(path, { throwIfNoEntry: false }), fstatSync(fd)];
+  return named?.ino === open.ino && named.dev === open.dev;
 }
 
 function isAlive(pid: number): boolean {

@@ -2,7 +2,8 @@
 // A socket lives as long as any generation wants its address, so a reload neither refuses nor cuts anybody.
 
 import { chmodSync, chownSync, lstatSync, unlinkSync } from "node:fs";
-import net from "node:net";
+import net, { isIP } from "node:net";
+import { setTimeout } from "node:timers/promises";
 import type { WantedListener } from "../config/listeners.ts";
 import type { WorkerUser } from "../ipc/messages.ts";
 import { resolveAddresses, tcpAddress, type AddressPlan, type SocketAddress } from "./addresses.ts";
@@ -11,6 +12,9 @@ import { lookupOwner } from "./users.ts";
 /** Tries to find one port that is free for both address families when port 0 was asked for. */
 const PORT_TRIES = 10;
 const SOCKET_MODE = 0o660;
+/** Half a second for workers that drain to close a socket. */
+const LEFT_TRIES = 10;
+const LEFT_RETRY_MS = 50;
 
 /** A bound socket in the hands of a generation. */
 export type Listener = AddressPlan & {
@@ -51,6 +55,8 @@ type Entry = {
 /** All sockets of one supervisor. */
 export class Listeners {
   readonly #entries = new Map<string, Entry>();
+  /** Ports that were given up; there are no more than 65,535. */
+  readonly #leftPorts = new Set<number>();
 
   /** Binds what is new and counts one more user on each. Throws BindError and changes nothing if one cannot be had. */
   async acquire(
@@ -68,8 +74,13 @@ export class Listeners {
         shared.set(plan.key, same);
         continue;
       }
+      const rival = this.#rivalOf(plan);
+      if (rival !== undefined) {
+        failures.push({ vhosts: plan.vhosts, message: explainRival(plan.key, rival) });
+        continue;
+      }
       try {
-        for (const [key, entry] of await bind(plan, plans, user)) fresh.set(key, entry);
+        for (const [key, entry] of await this.#bind(plan, plans, user)) fresh.set(key, entry);
       } catch (error) {
         if (!(error instanceof BindError)) throw error;
         failures.push({ vhosts: plan.vhosts, message: error.message });
@@ -98,6 +109,36 @@ export class Listeners {
     for (const entry of new Set(this.#entries.values())) this.#close(entry);
   }
 
+  /** Workers that drain close a socket when they hear of it; one that was given up just now may be wanted again before that. */
+  async #bind(
+    plan: AddressPlan,
+    plans: readonly AddressPlan[],
+    user: WorkerUser | undefined,
+  ): Promise<[key: string, entry: Entry][]> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await bind(plan, plans, user);
+      } catch (error) {
+        const wasOurs = plan.address.kind === "tcp" && this.#leftPorts.has(plan.address.port);
+        if (!wasOurs || attempt === LEFT_TRIES) throw error;
+        await setTimeout(LEFT_RETRY_MS);
+      }
+    }
+  }
+
+  /** A socket of ours on the same port, one of the two on all addresses: the system lets only one of them listen. */
+  #rivalOf({ address }: AddressPlan): string | undefined {
+    if (address.kind !== "tcp" || address.port === 0) return undefined;
+    const rival = [...this.#entries.values()].find(
+      ({ host, port }) =>
+        host !== undefined &&
+        port === address.port &&
+        isIP(host) === isIP(address.host) &&
+        isWildcard(host) !== isWildcard(address.host),
+    );
+    return rival && tcpAddress(rival.host ?? "", rival.port);
+  }
+
   #use(plan: AddressPlan): Listener {
     const entry = this.#entries.get(plan.key);
     if (!entry) throw new Error(`Listener ${plan.key} was not bound`);
@@ -118,8 +159,17 @@ export class Listeners {
   #close(entry: Entry): void {
     for (const [key, candidate] of this.#entries)
       if (candidate === entry) this.#entries.delete(key);
+    if (entry.host !== undefined) this.#leftPorts.add(entry.port);
     entry.socket.close();
   }
+}
+
+function explainRival(wanted: string, held: string): string {
+  return `Cannot bind "${wanted}" while this server itself listens on ${held}: take what is on ${held} out and reload, then put it back as it is to be and reload again; a restart does it in one step`;
+}
+
+function isWildcard(host: string): boolean {
+  return host === "0.0.0.0" || host === "::";
 }
 
 /** Binds the socket of `plan`, and with port 0 also its sibling of the other family. */

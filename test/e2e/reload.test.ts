@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import net from "node:net";
 import { join } from "node:path";
 import test from "node:test";
 import { runPortico, startPortico, waitUntil, type Portico } from "../helpers/server.ts";
@@ -140,6 +142,39 @@ test("a reload adds and removes vhosts and their sockets", async (t) => {
       (error: NodeJS.ErrnoException) => error.code === "ECONNREFUSED",
     ),
   );
+});
+
+test("an address that a reload removes is refused at once, however long the old generation drains", async (t) => {
+  const extra = { name: "extra", port: 0, interface: "127.0.0.1" };
+  const portico = await startPortico(t, {
+    conf: conf({ keepalive_timeout: 60 }, [extra]),
+    files,
+    workers: 2,
+  });
+  const { port: removed = 0 } =
+    (await portico.status()).vhosts.find((vhost) => vhost.name === "extra") ?? {};
+  const held = net.connect(portico.port(), "127.0.0.1");
+  t.after(() => held.destroy());
+  held.write("GET /small HTTP/1.1\r\nHost: a\r\n\r\n");
+  await once(held, "data");
+
+  portico.writeConf(conf({ keepalive_timeout: 60 }));
+  assert.equal((await portico.control("reload")).ok, true);
+  await waitUntil("the removed socket to refuse", async () => {
+    const socket = net.connect(removed, "127.0.0.1");
+    try {
+      return await new Promise<boolean>((resolve) => {
+        socket.once("connect", () => resolve(false));
+        socket.once("error", (error: NodeJS.ErrnoException) =>
+          resolve(error.code === "ECONNREFUSED"),
+        );
+      });
+    } finally {
+      socket.destroy();
+    }
+  });
+  const { workers } = await portico.status();
+  assert.ok(workers.some((worker) => worker.state === "draining"));
 });
 
 test("twenty SIGHUPs at once become few reloads, and the last one sees the newest configuration", async (t) => {

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
+import { askControl, serveControl } from "../../supervisor/control.ts";
 import { InstanceError, instancePaths, lockInstance } from "../../supervisor/instance.ts";
 
 function tempDirectory(t: TestContext): string {
@@ -46,4 +47,22 @@ test("instancePaths tells two directories of one name apart", (t) => {
   const [one, two] = [tempDirectory(t), tempDirectory(t)];
   assert.notEqual(instancePaths(one).pidFile, instancePaths(two).pidFile);
   assert.equal(instancePaths(one).pidFile, instancePaths(join(one, ".")).pidFile);
+});
+
+test("serveControl refuses to take the socket of a server that answers, and takes that of one that is gone", async (t) => {
+  const socket = join(tempDirectory(t), "portico.sock");
+  const paths = { controlSocket: socket, knownSocket: socket };
+  const ok = { ok: true, message: "first" };
+  const first = await serveControl(paths, async () => ok);
+  await assert.rejects(
+    serveControl(paths, async () => ok),
+    (error: Error) => {
+      assert.ok(error instanceof InstanceError);
+      assert.match(error.message, /^Another portico runs this configuration: it answers on/);
+      return true;
+    },
+  );
+  assert.deepEqual(await askControl(socket, "status"), ok);
+  await first.close();
+  await (await serveControl(paths, async () => ok)).close();
 });

@@ -132,3 +132,40 @@ test(
     await assert.rejects(openListeners(t).acquire([unix(name)], undefined), BindError);
   },
 );
+
+function wildcard(port: number): WantedListener {
+  return { kind: "tcp", port, families: [4], secure: false, vhosts: [0] };
+}
+
+for (const [name, first, second] of [
+  ["one address and then all of them", loopback, wildcard],
+  ["all addresses and then one of them", wildcard, loopback],
+] as const)
+  test(`Listeners says what to do when a port it has is wanted on ${name}`, async (t) => {
+    const listeners = openListeners(t);
+    const set = await listeners.acquire([first(0)], undefined);
+    const port = set.listeners[0]?.port ?? 0;
+    await assert.rejects(listeners.acquire([second(port)], undefined), (error) => {
+      assert.ok(error instanceof BindError);
+      assert.match(
+        error.message,
+        /^Cannot bind "\S+" while this server itself listens on \S+: take .* out and reload, then put it back .*; a restart/,
+      );
+      return true;
+    });
+    listeners.release(set);
+    const changed = await listeners.acquire([second(port)], undefined);
+    assert.equal(changed.listeners[0]?.port, port);
+  });
+
+test("Listeners waits for those who still listen on a port that it gave up", async (t) => {
+  const listeners = openListeners(t);
+  const set = await listeners.acquire([loopback(0)], undefined);
+  const port = set.listeners[0]?.port ?? 0;
+  listeners.release(set);
+  const last = net.createServer().listen({ port, host: "127.0.0.1" });
+  await once(last, "listening");
+  const again = listeners.acquire([loopback(port)], undefined);
+  last.close();
+  assert.equal((await again).listeners[0]?.port, port);
+});
