@@ -1,6 +1,6 @@
 // `portico status` for people: one screen.
 
-import type { Board } from "../ipc/stats.ts";
+import type { Board, BoardCertificate } from "../ipc/stats.ts";
 import { alignColumns } from "./table.ts";
 
 /** The board as aligned text. */
@@ -52,12 +52,23 @@ export function formatStatus(board: Board): string {
       ]),
     ),
   ];
+  const certificates = board.vhosts.flatMap(({ key, certificate }) =>
+    certificate ? [formatCertificate(key, certificate)] : [],
+  );
+  if (certificates.length > 0)
+    lines.push("", ...table(["CERTIFICATE OF", "EXPIRES", "DAYS LEFT", ""], certificates));
   if (board.restarts > 0)
     lines.push(
       "",
       `${board.restarts} workers restarted, ${board.samplesLost} lost their last second of statistics`,
     );
   return lines.join("\n");
+}
+
+function formatCertificate(key: string, certificate: BoardCertificate): string[] {
+  const { expiresAt, daysLeft, problem } = certificate;
+  const day = new Date(expiresAt).toISOString().slice(0, 10);
+  return [key, day, String(daysLeft), problem === undefined ? "" : `kept: ${problem}`];
 }
 
 function formatReload({ lastReload }: Board): string {

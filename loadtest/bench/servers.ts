@@ -14,6 +14,7 @@ const CLOCK_TICKS_PER_SEC = 100;
 
 export type Server = {
   readonly name: string;
+  readonly pid: number;
   readonly port: number;
   /** CPU seconds used so far by the whole process tree. */
   cpuSecs(): number;
@@ -35,8 +36,6 @@ export function makeSite(root: string): string {
 
 /** Portico from this checkout with one worker. */
 export async function startPortico(root: string, port: number): Promise<Server> {
-  const directory = join(root, "portico");
-  mkdirSync(directory, { recursive: true });
   const vhost = {
     name: "localhost",
     port,
@@ -48,8 +47,22 @@ export async function startPortico(root: string, port: number): Promise<Server> 
       { mountpoint: "/cgi", origin: `cgi://${join(root, "hello.cgi")}` },
     ],
   };
-  const global = { "pid-file": join(root, "portico.pid") };
-  writeFileSync(join(directory, "conf"), JSON.stringify({ global, vhosts: [vhost] }));
+  return launchPortico(root, port, { vhosts: [vhost] });
+}
+
+/** The same with a configuration of one's own. */
+export async function launchPortico(
+  root: string,
+  port: number,
+  conf: {
+    readonly global?: Readonly<Record<string, unknown>>;
+    readonly vhosts: readonly unknown[];
+  },
+): Promise<Server> {
+  const directory = join(root, "portico");
+  mkdirSync(directory, { recursive: true });
+  const global = { "pid-file": join(root, "portico.pid"), ...conf.global };
+  writeFileSync(join(directory, "conf"), JSON.stringify({ ...conf, global }));
   const args = ["--disable-sigusr1", LAUNCHER, "run", "-c", directory, "--workers", "1"];
   return watch(
     "portico",
@@ -63,15 +76,24 @@ export async function startPortico(root: string, port: number): Promise<Server> 
 
 /** nginx with one worker. */
 export async function startNginx(root: string, port: number): Promise<Server> {
+  return launchNginx(
+    root,
+    port,
+    `access_log ${root}/nginx-access.log combined; keepalive_requests 1000000000; keepalive_timeout 60; sendfile on; tcp_nopush on;
+  open_file_cache max=1000; types { text/html html; }
+  server { listen 127.0.0.1:${port} backlog=4096; root ${root}/site; }`,
+  );
+}
+
+/** The same with an "http" block of one's own. */
+export async function launchNginx(root: string, port: number, http: string): Promise<Server> {
   const conf = join(root, "nginx.conf");
   writeFileSync(
     conf,
     `daemon off; worker_processes 1; pid ${root}/nginx.pid; error_log ${root}/nginx-error.log;
 user root;
 events { worker_connections 4096; }
-http { access_log ${root}/nginx-access.log combined; keepalive_requests 1000000000; keepalive_timeout 60; sendfile on; tcp_nopush on;
-  open_file_cache max=1000; types { text/html html; }
-  server { listen 127.0.0.1:${port} backlog=4096; root ${root}/site; } }
+http { ${http} }
 `,
   );
   return watch(
@@ -85,6 +107,7 @@ async function watch(name: string, port: number, child: ChildProcess): Promise<S
   await answering(port);
   return {
     name,
+    pid: child.pid ?? 0,
     port,
     cpuSecs: () => treeOf(child.pid ?? 0).reduce((sum, pid) => sum + cpuSecsOf(pid), 0),
     async stop() {

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import http2 from "node:http2";
 import { test, type TestContext } from "node:test";
 import tls from "node:tls";
 import { certificateMaker } from "../helpers/certificates.ts";
@@ -149,4 +150,30 @@ test("a client that was refused is refused again when it resumes", async (t) => 
     await once(socket, "close");
     assert.equal(got, "");
   }
+});
+
+test("HTTP/2 streams for a host with other rules get 421, others on the connection live on", async (t) => {
+  const site = await startSite(t);
+  if (!site) return;
+  const session = http2.connect(`https://127.0.0.1:${site.port}`, {
+    servername: "open.test",
+    rejectUnauthorized: false,
+  });
+  t.after(() => session.destroy());
+  const ask = async (authority: string): Promise<unknown> => {
+    const stream = session.request({ ":path": "/", ":authority": authority });
+    const [headers] = (await once(stream, "response")) as [http2.IncomingHttpHeaders];
+    stream.resume();
+    await once(stream, "close");
+    return headers[":status" as never];
+  };
+  assert.deepEqual(
+    [
+      await ask("open.test"),
+      await ask("members.test"),
+      await ask("board.test"),
+      await ask("open.test"),
+    ],
+    [200, 421, 421, 200],
+  );
 });
