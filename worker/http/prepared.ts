@@ -66,6 +66,15 @@ export class PreparedReply {
     this.#body = hasBody(status) ? body : NO_BODY;
   }
 
+  get headers(): readonly HeaderPair[] {
+    return this.#headers;
+  }
+
+  /** What GET brings. */
+  get body(): Buffer {
+    return this.#body;
+  }
+
   /** Bytes of the body that GET brings. */
   get bodyBytes(): number {
     return this.#body.length;

@@ -3,20 +3,21 @@
 
 import type { Socket } from "node:net";
 import type { Connection } from "../http/connection.ts";
+import type { Outcome } from "../http/ledger.ts";
 import { discardRest } from "../http/linger.ts";
 import type { Http2Context } from "./context.ts";
 import type { Http2Exchange } from "./exchange.ts";
-import { ConnectionFault, flag, MAX_STREAM_ID, type ErrorName } from "./frame.ts";
+import { ConnectionFault, MAX_STREAM_ID, type ErrorName } from "./frame.ts";
 import { FrameHandler, type FramePeer } from "./frame-handler.ts";
 import { FrameReader } from "./frame-reader.ts";
 import { FrameWriter } from "./frame-writer.ts";
 import type { DecodedFields } from "./hpack-decoder.ts";
-import type { EncodedBlock } from "./hpack-encoder.ts";
 import { Inbound } from "./inbound.ts";
 import { Allowance, type Http2Limits } from "./limits.ts";
 import { Output } from "./output.ts";
 import { watchStream } from "./stall.ts";
 import type { Priority } from "./priority.ts";
+import { Unsettled } from "./ready.ts";
 import { Residence } from "./residence.ts";
 import type { RequestHost } from "./request-host.ts";
 import { beginRequest } from "./requests.ts";
@@ -41,7 +42,9 @@ export class Http2Connection implements FramePeer, StreamOwner, RequestHost {
   readonly peerSettings = defaultPeerSettings();
   readonly #socket: Socket;
   readonly #onGone: (gone: Http2Connection) => void;
-  readonly #writer: FrameWriter;
+  readonly writer: FrameWriter;
+  readonly #unsettled: Unsettled;
+  readAt = 0;
   readonly #frames: FrameHandler;
   readonly #reader: FrameReader;
   readonly #faults: Allowance;
@@ -66,7 +69,8 @@ export class Http2Connection implements FramePeer, StreamOwner, RequestHost {
     this.connection = connection;
     this.#socket = socket;
     this.output = new Output(socket, context.pool, () => this.#onTaken());
-    this.#writer = new FrameWriter(this.output, this.peerSettings);
+    this.writer = new FrameWriter(this.output, this.peerSettings);
+    this.#unsettled = new Unsettled(this.output, context.counters);
     this.sender = new Sender(this.output, context.limits.outputBytes);
     this.inbound = new Inbound(this.output, context.limits);
     this.#frames = new FrameHandler(this);
@@ -94,7 +98,7 @@ export class Http2Connection implements FramePeer, StreamOwner, RequestHost {
       if (this.output.pendingBytes > 0) socket.destroy();
     });
     socket.setTimeout(this.context.clocks.sendMs);
-    this.#writer.settings(ownSettings(this.limits));
+    this.writer.settings(ownSettings(this.limits));
     this.inbound.open();
     this.output.flush();
     socket.resume();
@@ -102,7 +106,12 @@ export class Http2Connection implements FramePeer, StreamOwner, RequestHost {
 
   /** Whether the connection can be closed without anybody missing anything. */
   get isIdle(): boolean {
-    return this.streams.size === 0 && this.#exchanges.size === 0 && !this.#reader.isInside;
+    return (
+      this.streams.size === 0 &&
+      this.#exchanges.size === 0 &&
+      this.#unsettled.isEmpty &&
+      !this.#reader.isInside
+    );
   }
 
   /** Of its last change; performance.now(). */
@@ -115,7 +124,7 @@ export class Http2Connection implements FramePeer, StreamOwner, RequestHost {
     if (this.#state !== "open") return;
     this.#enter("leaving");
     this.output.goaway(MAX_STREAM_ID, "NO_ERROR", "");
-    this.#writer.ping(0, DRAIN_PING, 0);
+    this.writer.ping(0, DRAIN_PING, 0);
     this.wake();
   }
 
@@ -197,14 +206,6 @@ export class Http2Connection implements FramePeer, StreamOwner, RequestHost {
     this.streams.forgive(id);
   }
 
-  putSettingsAck(): void {
-    this.#writer.settingsAck();
-  }
-
-  putPingAck(source: Buffer, start: number): void {
-    this.#writer.ping(flag.ack, source, start);
-  }
-
   onPingAck(): void {
     if (this.#state === "leaving") this.#sayLast();
   }
@@ -230,10 +231,6 @@ export class Http2Connection implements FramePeer, StreamOwner, RequestHost {
       this.sender.pump();
       this.output.flush();
     });
-  }
-
-  putFields(id: number, block: EncodedBlock, ends: boolean): void {
-    this.#writer.fields(id, block, ends);
   }
 
   onSent(stream: Stream): void {
@@ -264,6 +261,20 @@ export class Http2Connection implements FramePeer, StreamOwner, RequestHost {
 
   // What requests do.
 
+  putReady(
+    stream: Stream,
+    block: readonly [Buffer, Buffer],
+    body: Buffer,
+    outcome: Outcome,
+  ): boolean {
+    if (body.length > stream.sendWindow || !this.sender.takeWindow(body.length)) return false;
+    this.writer.whole(stream.id, block, body);
+    this.#unsettled.add(outcome);
+    stream.isLocalDone = true;
+    this.#forget(stream);
+    return true;
+  }
+
   track(exchange: Http2Exchange): void {
     this.#exchanges.add(exchange);
     this.context.counters.activeRequests += 1;
@@ -277,12 +288,14 @@ export class Http2Connection implements FramePeer, StreamOwner, RequestHost {
   #receive(chunk: Buffer): void {
     if (this.#state === "closing" || this.#state === "closed") return;
     this.#isReceiving = true;
+    this.readAt = performance.now();
     try {
       this.#reader.push(chunk);
     } catch (error) {
       this.#fail(error);
     }
     this.#isReceiving = false;
+    this.#unsettled.divide();
     this.sender.pump();
     this.output.flush();
     const { outputBytes, replyBytes } = this.limits;
@@ -373,6 +386,7 @@ export class Http2Connection implements FramePeer, StreamOwner, RequestHost {
     this.#enter("closed");
     for (const stream of this.streams) this.#drop(stream);
     for (const exchange of this.#exchanges) exchange.lose();
+    this.#unsettled.lose();
     this.residence.leave();
     this.#onGone(this);
   }

@@ -10,6 +10,7 @@ import type { Router } from "../router.ts";
 import type { ErrorName } from "./frame.ts";
 import type { FieldEncoder } from "./hpack-encoder.ts";
 import type { Http2Limits } from "./limits.ts";
+import type { PreparedBlocks } from "./ready.ts";
 import type { ChunkPool } from "./output.ts";
 
 export type Http2Context = {
@@ -21,6 +22,7 @@ export type Http2Context = {
   readonly counters: Counters;
   readonly log: Logger;
   readonly encoder: FieldEncoder;
+  readonly blocks: PreparedBlocks;
   readonly pool: ChunkPool;
   readonly onUpgrade: (upgrade: UpgradeRequest) => void;
   /** A connection is ended for what its client did. */

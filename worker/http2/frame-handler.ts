@@ -2,6 +2,7 @@
 // told to the connection.
 
 import { ConnectionFault, flag, frameType, MAX_WINDOW, type ErrorName } from "./frame.ts";
+import type { FrameWriter } from "./frame-writer.ts";
 import { extendBlock, unpad, type OpenBlock } from "./header-block.ts";
 import { HpackDecoder, type DecodedFields } from "./hpack-decoder.ts";
 import type { Inbound } from "./inbound.ts";
@@ -43,8 +44,7 @@ export type FramePeer = {
   onRemoteReset(stream: Stream): void;
   faultStream(stream: Stream, reason: string, code?: ErrorName): void;
   refuseStream(id: number): void;
-  putSettingsAck(): void;
-  putPingAck(source: Buffer, start: number): void;
+  readonly writer: FrameWriter;
   onPingAck(): void;
   /** The client goes away. */
   onGoaway(): void;
@@ -316,7 +316,7 @@ export class FrameHandler {
         if (stream.sendWindow > 0) sender.renew(stream);
         else sender.remove(stream);
       }
-    this.#peer.putSettingsAck();
+    this.#peer.writer.settingsAck();
   }
 
   /** RFC 9113 6.7. */
@@ -326,7 +326,7 @@ export class FrameHandler {
       throw new ConnectionFault("FRAME_SIZE_ERROR", "PING has another length");
     if (flags & flag.ack) return this.#peer.onPingAck();
     if (!this.#pings.take()) throw new ConnectionFault("ENHANCE_YOUR_CALM", "Too many PING frames");
-    this.#peer.putPingAck(source, start);
+    this.#peer.writer.ping(flag.ack, source, start);
   }
 
   /** RFC 9113 6.8. */

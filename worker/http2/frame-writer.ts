@@ -50,6 +50,28 @@ export class FrameWriter {
     this.#put(stream, block, ends);
   }
 
+  /** HEADERS of two pieces and all of a body. */
+  whole(stream: number, [block, date]: readonly [Buffer, Buffer], body: Buffer): void {
+    const output = this.#output;
+    const isBare = body.length === 0;
+    if (
+      this.#peer.headerTableBytes < this.#tableBytes ||
+      block.length + date.length > MAX_FRAME_BYTES
+    )
+      this.fields(stream, { pieces: [block, date], bytes: block.length + date.length }, isBare);
+    else {
+      const flags = flag.endHeaders | (isBare ? flag.endStream : 0);
+      output.frame(frameType.headers, flags, stream, block.length + date.length);
+      output.bytes(block, 0, block.length);
+      output.bytes(date, 0, date.length);
+    }
+    for (let at = 0; at < body.length; at += MAX_FRAME_BYTES) {
+      const end = Math.min(at + MAX_FRAME_BYTES, body.length);
+      output.frame(frameType.data, end === body.length ? flag.endStream : 0, stream, end - at);
+      output.bytes(body, at, end);
+    }
+  }
+
   #put(stream: number, { pieces, bytes }: EncodedBlock, ends: boolean): void {
     const output = this.#output;
     const endFlag = ends ? flag.endStream : 0;

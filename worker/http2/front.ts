@@ -9,6 +9,7 @@ import { Http2Connection } from "./connection.ts";
 import type { Http2Context } from "./context.ts";
 import { createFieldEncoder } from "./hpack-encoder.ts";
 import { limitsFor, type Http2Limits } from "./limits.ts";
+import { PreparedBlocks } from "./ready.ts";
 import { createChunkPool } from "./output.ts";
 
 /** Faults come as fast as clients can connect: one line tells of so many. */
@@ -25,12 +26,14 @@ export function createHttp2Front(options: Http2FrontOptions): Http1Front {
   let isDraining = false;
   let complainedAt = -COMPLAINT_MS;
   let untold = 0;
+  const encoder = createFieldEncoder();
   const context: Http2Context = {
     ...options,
     clocks,
     limits: { ...limitsFor(requestLimits), ...options.http2Limits },
     requestLimits,
-    encoder: createFieldEncoder(),
+    encoder,
+    blocks: new PreparedBlocks(encoder, options.serverString),
     pool: createChunkPool(),
     onFault({ remoteAddress }, code, reason) {
       counters.worker.http2Faults += 1;

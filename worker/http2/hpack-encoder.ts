@@ -30,6 +30,10 @@ export type EncodedBlock = { readonly pieces: readonly Buffer[]; readonly bytes:
 export type FieldEncoder = {
   /** `fields` alternates names and values. Throws for what cannot stand in a field. */
   encode(status: number, fields: readonly string[]): EncodedBlock;
+  /** The same without a Date. */
+  undated(status: number, fields: readonly string[]): Buffer;
+  /** The Date of now. */
+  date(): Buffer;
 };
 
 /** Makes an encoder; one serves all connections of a front. */
@@ -54,13 +58,24 @@ export function createFieldEncoder(now: () => number = Date.now): FieldEncoder {
     return encoded;
   }
 
+  function currentDate(): Buffer {
+    const time = Math.floor(now() / 1000);
+    if (time !== second) {
+      second = time;
+      date = encodeField("date", new Date(time * 1000).toUTCString());
+    }
+    return date;
+  }
+
   return {
+    date: currentDate,
+    undated(status, fields) {
+      const pieces = [encodeStatus(status)];
+      for (let at = 0; at + 1 < fields.length; at += 2)
+        pieces.push(fieldBytes(fields[at] ?? "", fields[at + 1] ?? ""));
+      return Buffer.concat(pieces);
+    },
     encode(status, fields) {
-      const time = Math.floor(now() / 1000);
-      if (time !== second) {
-        second = time;
-        date = encodeField("date", new Date(time * 1000).toUTCString());
-      }
       const first = encodeStatus(status);
       const pieces = [first];
       let bytes = first.length;
@@ -73,7 +88,7 @@ export function createFieldEncoder(now: () => number = Date.now): FieldEncoder {
         bytes += piece.length;
       }
       if (hasDate) return { pieces, bytes };
-      pieces.push(date);
+      pieces.push(currentDate());
       return { pieces, bytes: bytes + date.length };
     },
   };

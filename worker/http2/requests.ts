@@ -9,16 +9,19 @@ import { settle } from "../http/ledger.ts";
 import { EMPTY_HEAD, pairFields, type RequestHead } from "../http/request-head.ts";
 import { withRequestId } from "../http/response-head.ts";
 import { noSeat } from "../limits.ts";
+import type { MountMatch } from "../router.ts";
 import type { SiteVhost } from "../site-vhost.ts";
 import type { RequestHost } from "./request-host.ts";
 import { Http2Exchange } from "./exchange.ts";
 import type { DecodedFields } from "./hpack-decoder.ts";
-import { readRequest, type HeadVerdict } from "./request-head.ts";
+import { askReady, findField } from "./ready.ts";
+import { readRequest, type HeadVerdict, type Http2Head } from "./request-head.ts";
 import type { Stream } from "./stream.ts";
 import { StreamBody } from "./stream-body.ts";
 import { openTunnel } from "./tunnel.ts";
 
 const BAD_REQUEST = 400;
+const NO_BODY = Buffer.alloc(0);
 
 /** Takes a request off a new stream. */
 export function beginRequest(
@@ -46,6 +49,8 @@ export function beginRequest(
       return openTunnel(host, stream, { ...verdict.request, fields }, vhost, client, full);
   }
   const match = verdict.kind === "request" ? vhost.match(head.path) : undefined;
+  if (verdict.kind === "request" && match && endsStream && !full && !match.guard && !vhost.identify)
+    if (answerReady(host, stream, verdict.request, vhost, match)) return;
   const maxBodyBytes = bodyLimit(vhost, match);
   const exchange: Http2Exchange = new Http2Exchange({
     stream,
@@ -73,6 +78,29 @@ export function beginRequest(
       : (full ?? refuseLength(head.bodyBytes, maxBodyBytes));
   if (refusal) exchange.reject(refusal);
   else dispatch(exchange, match, vhost.guard);
+}
+
+/** Answers from memory, where that is possible. */
+function answerReady(
+  host: RequestHost,
+  stream: Stream,
+  request: Http2Head,
+  vhost: SiteVhost,
+  match: MountMatch,
+): boolean {
+  const reply = askReady(match, request);
+  if (!reply) return false;
+  const body = request.head.method === "HEAD" ? NO_BODY : reply.body;
+  return host.putReady(stream, host.context.blocks.get(reply, match.headers), body, {
+    vhost,
+    remoteAddress: host.connection.remoteAddress,
+    requestLine: request.requestLine,
+    referer: findField(request, "referer"),
+    userAgent: findField(request, "user-agent"),
+    status: reply.status,
+    bytes: body.length,
+    startedAt: host.readAt,
+  });
 }
 
 function headOf(verdict: Exclude<HeadVerdict, { kind: "malformed" }>): RequestHead {

@@ -54,6 +54,15 @@ export class Sender {
     return frames;
   }
 
+  /** Takes `bytes` of the connection's window for an answer that leaves at once; false where others go first or there is too little. */
+  takeWindow(bytes: number): boolean {
+    if (bytes > this.#window || this.#readyCount > 0) return false;
+    if (this.#output.pendingBytes >= this.#outputLimit) return false;
+    this.#window -= bytes;
+    this.#frames += 1;
+    return true;
+  }
+
   /** Opens the connection's window; false when it became larger than there is (RFC 9113 6.9.1). */
   grow(increment: number): boolean {
     this.#window += increment;

@@ -3,6 +3,7 @@
 
 import type { Readable } from "node:stream";
 import { flag, frameType, MAX_FRAME_BYTES, type ErrorName } from "./frame.ts";
+import type { FrameWriter } from "./frame-writer.ts";
 import type { EncodedBlock } from "./hpack-encoder.ts";
 import type { Output } from "./output.ts";
 import { DEFAULT_PRIORITY, type Priority } from "./priority.ts";
@@ -15,8 +16,7 @@ export type StreamOwner = {
   schedule(stream: Stream): void;
   /** Something was put out and must leave soon. */
   wake(): void;
-  /** Begins a block of fields; a table size update goes in front where it is owed. */
-  putFields(stream: number, block: EncodedBlock, ends: boolean): void;
+  readonly writer: FrameWriter;
   /** Our side is complete. */
   onSent(stream: Stream): void;
   reset(stream: Stream, code: ErrorName): void;
@@ -89,7 +89,7 @@ export class Stream {
 
   putHead(block: EncodedBlock, ends: boolean): void {
     if (this.isLocalDone) return;
-    this.#owner.putFields(this.id, block, ends);
+    this.#owner.writer.fields(this.id, block, ends);
     if (ends) this.#owner.onSent(this);
     this.#owner.wake();
   }
@@ -97,7 +97,7 @@ export class Stream {
   /** 100 or 103, before the answer. */
   putInterim(block: EncodedBlock): void {
     if (this.isLocalDone) return;
-    this.#owner.putFields(this.id, block, false);
+    this.#owner.writer.fields(this.id, block, false);
     this.#owner.wake();
   }
 

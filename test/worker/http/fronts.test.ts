@@ -12,6 +12,7 @@ import {
   type Http1FrontOptions,
 } from "../../../worker/http/node-http1.ts";
 import { createLane } from "../../../worker/http/lane.ts";
+import { PreparedReply } from "../../../worker/http/prepared.ts";
 import { createHttp2Front } from "../../../worker/http2/front.ts";
 import {
   askHttp1,
@@ -48,6 +49,7 @@ type Case = FrontRequest & {
   readonly isFormal?: true;
 };
 
+const READY = new PreparedReply(200, [["Content-Type", "text/plain"]], Buffer.alloc(40_000, "x"));
 const MODIFIED = "Sun, 06 Nov 1994 08:49:37 GMT";
 const LARGE = "x".repeat(200_000);
 
@@ -178,6 +180,8 @@ const cases: readonly Case[] = [
   { what: "a refusal", target: "/refuse", status: 403 },
   { what: "a mistake of the mount", target: "/throw", status: 500 },
   { what: "a mistake behind a promise", target: "/reject", status: 500 },
+  { what: "what is ready in memory", target: "/ready", status: 200 },
+  { what: "its head", method: "HEAD", target: "/ready", status: 200 },
   { what: "a redirect", target: "/away/x?y", status: 301 },
   { what: "no mount", target: "/nowhere", host: "b.test", status: 404 },
   { what: "another vhost", target: "/", host: "B.test.:1", status: 200 },
@@ -262,6 +266,11 @@ function vhosts(directory: string): TestVhost[] {
         {
           mountpoint: "/status",
           handle: (exchange) => exchange.send(Number(exchange.query), [], "x"),
+        },
+        {
+          mountpoint: "/ready",
+          handle: (exchange) => exchange.send(200, READY.headers, READY.body),
+          ready: () => READY,
         },
         {
           mountpoint: "/fields",
