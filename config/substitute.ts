@@ -36,6 +36,8 @@ const MAX_VALUE_LENGTH = 65_536;
 /** The same for all values together: a long definition used ten thousand times. */
 const MAX_REPLACED_LENGTH = 16 * 1024 * 1024;
 
+const TOO_MUCH = `All values together are longer than ${MAX_REPLACED_LENGTH} characters from here on, once their names are replaced`;
+
 /** The document with all names replaced and its definitions taken out of it; they are added to `names`. */
 export function substitute(
   document: ConfigDocument,
@@ -131,11 +133,11 @@ export function substitute(
       // Beyond the limits nothing is put together any more: the result would not fit into memory.
       return isTooLong(length) ? "" : found;
     });
-    if (names.replacedLength > MAX_REPLACED_LENGTH)
-      blame(
-        `All values together are longer than ${MAX_REPLACED_LENGTH} characters by now, once their names are replaced`,
-      );
-    else if (isTooLong(length))
+    if (names.replacedLength > MAX_REPLACED_LENGTH) {
+      const isFirst = names.replacedLength - (length - text.length) <= MAX_REPLACED_LENGTH;
+      if (isFirst) blame(TOO_MUCH);
+      else blamed.add(keyOf(node, path));
+    } else if (isTooLong(length))
       blame(`Longer than ${MAX_VALUE_LENGTH} characters once its names are replaced`);
     return { ...node, value };
   }

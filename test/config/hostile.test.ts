@@ -186,6 +186,7 @@ test("loadConfig stops replacing names before memory is full", async (t) => {
     headers: { "X-A": "${A}" },
   }));
   const { errors } = await load(t, { conf: JSON.stringify({ "=A": "x".repeat(50_000), vhosts }) });
+  assert.equal(errors.length, 1);
   assert.match(errors[0] ?? "", /vhosts\[335\]\.headers\.X-A: All values together are longer than/);
 });
 
