@@ -47,7 +47,7 @@ export const workerCounters = object({
   http2Faults: number(),
 });
 
-/** What one mount of programs has counted. `peakBytes` is the most that one of them had, and grows instead of adding up. */
+/** What one mount of programs has counted. `peakBytes` is the most that one of them had beyond what the worker has itself, else 0; it grows instead of adding up. */
 export const cgiCounters = object({
   started: number(),
   failed: number(),

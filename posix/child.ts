@@ -16,7 +16,11 @@ export type StartRequest = {
 };
 
 /** What a program and all that it waited for took of the machine. */
-export type Usage = { readonly cpuMs: number; readonly peakBytes: number };
+export type Usage = {
+  readonly cpuMs: number;
+  /** The most memory that one of them had. Undefined up to what this process has: until it runs the program a child shares our memory, and the kernel counts that as its own. */
+  readonly peakBytes: number | undefined;
+};
 
 /** How a program ended: an exit code, or the signal that killed it. */
 export type Exit = {

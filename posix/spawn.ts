@@ -203,12 +203,13 @@ function readExit(status: number, usage: Buffer): Exit {
   const signal = status & 0x7f;
   const seconds = Number(usage.readBigInt64LE(0) + usage.readBigInt64LE(16));
   const microseconds = Number(usage.readBigInt64LE(8) + usage.readBigInt64LE(24));
+  const peak = Number(usage.readBigInt64LE(RUSAGE_PEAK_AT));
   return {
     code: signal === 0 ? (status >> 8) & 0xff : null,
     signal: signal === 0 ? null : nameOf(signal),
     usage: {
       cpuMs: seconds * 1000 + microseconds / 1000,
-      peakBytes: Number(usage.readBigInt64LE(RUSAGE_PEAK_AT)) * 1024,
+      peakBytes: peak > process.resourceUsage().maxRSS ? peak * 1024 : undefined,
     },
   };
 }

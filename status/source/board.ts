@@ -42,6 +42,17 @@ export type Mount = {
   readonly cacheReuse: boolean;
   readonly cacheRevalidate: boolean;
   readonly cacheIntermediaries: boolean;
+  /** Of a mount whose programs have been asked for. */
+  readonly cgi?: {
+    readonly alive: number;
+    readonly queued: number;
+    readonly started: number;
+    readonly failed: number;
+    readonly timedOut: number;
+    readonly refused: number;
+    readonly cpuMs: number;
+    readonly peakBytes: number;
+  };
 };
 
 export type Vhost = {

@@ -6,7 +6,7 @@ import type { LinkState } from "./connection.ts";
 import { Figures } from "./figures.tsx";
 import { clockTime, duration } from "./format.ts";
 import { Facts, LastReload, ReloadAlarm } from "./facts.tsx";
-import { Generations, Listeners, Mounts, Vhosts, Workers } from "./tables.tsx";
+import { Generations, Listeners, Mounts, Programs, Vhosts, Workers } from "./tables.tsx";
 import type { View } from "./view.ts";
 
 /** Everything that is shown. */
@@ -50,6 +50,7 @@ function Details(props: { readonly update: Update; readonly rates: ReadonlyMap<s
       <Workers board={board} />
       <Vhosts board={board} rates={props.rates} />
       <Mounts board={board} />
+      <Programs board={board} />
       <Listeners board={board} />
       <Facts update={props.update} />
     </>

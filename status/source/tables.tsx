@@ -60,6 +60,24 @@ export function Mounts({ board: { vhosts } }: Props) {
   );
 }
 
+/** Mounts that start programs; not there before one of them did. */
+export function Programs({ board: { vhosts } }: Props) {
+  const items = vhosts.flatMap((vhost) =>
+    vhost.mounts.flatMap(({ mountpoint, cgi }) => (cgi ? [{ vhost, mountpoint, ...cgi }] : [])),
+  );
+  if (items.length === 0) return null;
+  return (
+    <Table
+      id="programs"
+      title="Programs"
+      columns={programColumns}
+      items={items}
+      keyOf={({ vhost, mountpoint }) => `${vhost.key} ${mountpoint}`}
+      empty="None."
+    />
+  );
+}
+
 export function Listeners({ board }: Props) {
   return (
     <Table
@@ -128,6 +146,24 @@ const mountColumns: readonly Column<{ readonly vhost: Vhost; readonly mount: Mou
   { title: "Default", text: ({ mount }) => mount.default || "–" },
   { title: "Cache", text: ({ mount }) => cachePolicy(mount) },
   { title: "Origin", text: ({ mount }) => mount.origin, isLong: true },
+];
+
+type ProgramRow = NonNullable<Mount["cgi"]> & {
+  readonly vhost: Vhost;
+  readonly mountpoint: string;
+};
+
+const programColumns: readonly Column<ProgramRow>[] = [
+  { title: "Host", text: ({ vhost }) => nameAndPort(vhost) },
+  { title: "Mountpoint", text: ({ mountpoint }) => mountpoint },
+  number("Running", ({ alive }) => whole(alive)),
+  number("Waiting", ({ queued }) => whole(queued)),
+  number("Started", ({ started }) => whole(started)),
+  number("Failed", ({ failed }) => whole(failed)),
+  number("Timed out", ({ timedOut }) => whole(timedOut)),
+  number("Refused", ({ refused }) => whole(refused)),
+  number("CPU time", ({ cpuMs }) => duration(cpuMs / 1000)),
+  number("Peak memory", ({ peakBytes }) => (peakBytes === 0 ? "–" : bytes(peakBytes))),
 ];
 
 const listenerColumns: readonly Column<Listener>[] = [

@@ -56,7 +56,7 @@ export function createGateway(parts: GatewayParts): Mount {
       counters.alive -= 1;
       if (!usage) return;
       counters.cpuMs += usage.cpuMs;
-      counters.peakBytes = Math.max(counters.peakBytes, usage.peakBytes);
+      counters.peakBytes = Math.max(counters.peakBytes, usage.peakBytes ?? 0);
     });
     return child;
   }
