@@ -49,6 +49,8 @@ export type PeerOptions = {
   readonly counters: Pick<VhostCounters, "rx" | "tx">;
   readonly host: Pick<ProtocolHost, "instance" | "limits">;
   readonly budget: QueueBudget;
+  /** Writes a whole frame of its own beside those of `frames`; undefined where messages are compressed. */
+  readonly writeText: ((text: string, sent: () => void) => void) | undefined;
   readonly dropped: Pick<WorkerCounters, "wsDropped" | "wsTooSlow">;
   readonly log: Logger;
 };
@@ -82,6 +84,7 @@ export class WebSocketPeer implements Peer {
   readonly #instance: ProtocolInstance;
   readonly #limits: PeerLimits;
   readonly #budget: QueueBudget;
+  readonly #writeText: PeerOptions["writeText"];
   readonly #dropped: PeerOptions["dropped"];
   readonly #log: Logger;
   #state: PeerState = "open";
@@ -110,6 +113,7 @@ export class WebSocketPeer implements Peer {
     this.#instance = options.host.instance;
     this.#limits = options.host.limits;
     this.#budget = options.budget;
+    this.#writeText = options.writeText;
     this.#dropped = options.dropped;
     this.#allowance = options.host.limits.maxMessagesPerSec * BURST_SECS;
     this.#log = options.log;
@@ -166,7 +170,8 @@ export class WebSocketPeer implements Peer {
       return false;
     }
     this.#queuedMessages += 1;
-    frames.send(message, this.#sent);
+    if (typeof message === "string" && this.#writeText) this.#writeText(message, this.#sent);
+    else frames.send(message, this.#sent);
     this.#account();
     return true;
   }

@@ -12,8 +12,15 @@ import { guardOfUpgrade } from "./access/upgrade-guard.ts";
 import type { Counters } from "./counters.ts";
 import { HttpError } from "./http/exchange.ts";
 import type { UpgradeRequest } from "./http/upgrade-request.ts";
-import { WebSocketPeer, type ByteMeter, type Patience, type QueueBudget } from "./peer.ts";
+import {
+  WebSocketPeer,
+  type ByteMeter,
+  type Patience,
+  type PeerOptions,
+  type QueueBudget,
+} from "./peer.ts";
 import type { ProtocolHost } from "./protocol-host.ts";
+import { createTextFrames } from "./text-frames.ts";
 
 /** Frames one message may come in (CVE-2026-48779: each fragment is pinned until the last). */
 const MAX_FRAGMENTS = 1024;
@@ -96,6 +103,7 @@ export function createUpgrader(options: UpgraderOptions): Upgrader {
   };
   const peers = new Map<WebSocketPeer, VhostConfig>();
   const endpoints = new WeakMap<ProtocolHost, Endpoint>();
+  const toFrame = createTextFrames();
   const budget: QueueBudget = { bytes: 0, maxBytes: MAX_QUEUED_BYTES };
   const closedVhosts = new WeakSet<VhostConfig>();
   const spreading = new Set<NodeJS.Timeout>();
@@ -131,6 +139,7 @@ export function createUpgrader(options: UpgraderOptions): Upgrader {
       counters: vhost.counters,
       host: endpoint.host,
       budget,
+      writeText: endpoint.host.isCompressed ? undefined : textWriter(upgrade.socket),
       dropped: options.counters.worker,
       log: endpoint.log,
     });
@@ -139,6 +148,11 @@ export function createUpgrader(options: UpgraderOptions): Upgrader {
     options.counters.openWebSockets += 1;
     listen(peer, socket);
     peer.begin();
+  }
+
+  // Here for the same reason as listen().
+  function textWriter(socket: Duplex): PeerOptions["writeText"] {
+    return (text, sent) => void socket.write(toFrame(text), sent);
   }
 
   // A function of its own, so the listeners of an idle connection do not keep its request alive.

@@ -18,6 +18,8 @@ export type Server = {
   readonly port: number;
   /** CPU seconds used so far by the whole process tree. */
   cpuSecs(): number;
+  /** Its process and all below it. */
+  pids(): number[];
   stop(): Promise<void>;
 };
 
@@ -103,13 +105,15 @@ http { ${http} }
   );
 }
 
-async function watch(name: string, port: number, child: ChildProcess): Promise<Server> {
+/** A server whose process has been started; resolves when it answers. */
+export async function watch(name: string, port: number, child: ChildProcess): Promise<Server> {
   await answering(port);
   return {
     name,
     pid: child.pid ?? 0,
     port,
     cpuSecs: () => treeOf(child.pid ?? 0).reduce((sum, pid) => sum + cpuSecsOf(pid), 0),
+    pids: () => treeOf(child.pid ?? 0),
     async stop() {
       child.kill("SIGTERM");
       if (child.exitCode === null) await once(child, "exit");
