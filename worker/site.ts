@@ -310,7 +310,8 @@ function openAccessLog(vhost: VhostConfig, services: VhostServices): SiteVhost["
 
 /** A disk that is full costs log lines, said once and counted, never requests. */
 function openLogFile(path: string, { log, counters, askForLogs }: SiteServices): AppendFile {
-  const reports = createReports((message) => log.warn(message));
+  // No warning: between a renaming and its "reopen" this is how things are, and the supervisor complains if it cannot help.
+  const reports = createReports((message) => log.info(message));
   return createAppendFile(path, {
     onLost(error) {
       reports.say(
