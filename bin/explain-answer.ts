@@ -8,6 +8,7 @@ import type { Logger } from "../log/logger.ts";
 import { formatOrigin } from "../supervisor/greeting.ts";
 import { createCompressor } from "../worker/compressor.ts";
 import { emptyCgi } from "../worker/counters.ts";
+import { createFileCache } from "../worker/file-cache.ts";
 import { openStarter } from "../posix/spawn.ts";
 import { createDocroots } from "../worker/docroot.ts";
 import { dispatch } from "../worker/http/dispatch.ts";
@@ -99,6 +100,7 @@ function provision(vhost: VhostConfig, { config, mount }: MountMatch, log: Logge
     starter: openStarter,
     docroots: createDocroots(),
     compressor: createCompressor(log),
+    fileCache: createFileCache(0),
     protocol: () => undefined,
     version: "",
     refuse(key, message) {

@@ -73,6 +73,13 @@ export const globalLimits = {
     description:
       "Connections of one worker from one client address, of IPv6 from one /64; more are closed at once. 0 means no limit. Behind proxies it counts the address that the PROXY protocol tells, or else the proxy's.",
   }),
+  "file-cache-bytes": size()
+    .default(64 * 1024 * 1024)
+    .meta({
+      description:
+        "Memory of each worker for files of up to 256k, kept ready to be sent. A file that was changed, replaced or removed is noticed within a second. 0 keeps none.",
+      examples: ["256M"],
+    }),
   "rlimit-nofile": integer({ min: 64, max: 1_048_576 })
     .exactOptional()
     .meta({

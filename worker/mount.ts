@@ -11,6 +11,7 @@ import type { ReadyRequest } from "./http/lane-head.ts";
 import type { PreparedReply } from "./http/prepared.ts";
 import type { CgiCounters } from "./counters.ts";
 import type { Docroots } from "./docroot.ts";
+import type { FileCache } from "./file-cache.ts";
 import type { ProtocolHost } from "./protocol-host.ts";
 
 /** A small file in memory. */
@@ -49,6 +50,8 @@ export type MountContext<O extends Origin = Origin> = {
   readonly redirect: (exchange: Exchange, location: ByteString) => void;
   /** Before a push to a repository; undefined where nobody may. */
   readonly pushGate?: PasswordGate | undefined;
+  /** Files in memory, one for the whole worker. */
+  readonly fileCache: FileCache;
   /** The running protocol of this vhost by name, for callback mounts. */
   readonly protocol: (name: string) => ProtocolHost | undefined;
   /** Refuses the configuration: `key` is relative to the mount, such as "origin". */

@@ -22,6 +22,7 @@ import { createAccessLog } from "./access-log.ts";
 import type { BusClient } from "./bus.ts";
 import { createErrorPages } from "./error-pages.ts";
 import { createCompressor, type Compressor } from "./compressor.ts";
+import { createFileCache, type FileCache } from "./file-cache.ts";
 import type { Counters } from "./counters.ts";
 import { createDocroots, type Docroots } from "./docroot.ts";
 import { configuredClocks } from "./http/clocks.ts";
@@ -106,6 +107,7 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
   cleanups.add(() => access.stop());
   const compressor = createCompressor(log);
   cleanups.add(() => compressor.close());
+  const fileCache = createFileCache(config.global["file-cache-bytes"]);
   const siteVhosts: SiteVhost[] = [];
   for (const [index, vhost] of config.vhosts.entries()) {
     const refuse = (path: string, message: string): void => {
@@ -120,6 +122,7 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
         cleanups,
         docroots,
         compressor,
+        fileCache,
         refuse,
         starter: () => (starter ??= openStarter()),
         port: portOf(index, configuration),
@@ -220,6 +223,7 @@ type VhostServices = SiteServices & {
   readonly cleanups: Set<() => void>;
   readonly docroots: Docroots;
   readonly compressor: Compressor;
+  readonly fileCache: FileCache;
   readonly refuse: (path: string, message: string) => void;
   readonly starter: () => Promise<Starter>;
   readonly port: number;
@@ -261,6 +265,7 @@ async function provisionVhost(vhost: VhostConfig, services: VhostServices): Prom
       pushGate: guards.pushGateOf(config),
       docroots: services.docroots,
       compressor: services.compressor,
+      fileCache: services.fileCache,
       protocol: (name: string) => protocols.get(name),
       refuse: (option: string, message: string) => refuse(`${config.path}.${option}`, message),
     };

@@ -16,6 +16,7 @@ import { createAccessLog } from "../../worker/access-log.ts";
 import { createErrorPages } from "../../worker/error-pages.ts";
 import { createCompressor } from "../../worker/compressor.ts";
 import { createCounters, emptyCgi, type Counters } from "../../worker/counters.ts";
+import { createFileCache } from "../../worker/file-cache.ts";
 import { createDocroots } from "../../worker/docroot.ts";
 import type { Clocks } from "../../worker/http/clocks.ts";
 import { createLane } from "../../worker/http/lane.ts";
@@ -59,6 +60,8 @@ export type TestSiteOptions = {
   readonly limits?: Partial<RequestLimits>;
   /** Serves all connections; by default HTTP/1.1 with the lane. */
   readonly createFront?: (options: Http1FrontOptions) => Http1Front;
+  /** 0 by default: what is on disk is what is sent, at once. */
+  readonly fileCacheBytes?: number;
   readonly serverString?: string;
   readonly onUpgrade?: (upgrade: UpgradeRequest) => void;
   /** Takes the program's log, as JSON; by default nothing does. */
@@ -90,6 +93,7 @@ export async function startSite(t: TestContext, options: TestSiteOptions): Promi
     destination ? { name: "test", destination } : { name: "test", level: "silent" },
   );
   const compressor = createCompressor(log);
+  const fileCache = createFileCache(options.fileCacheBytes ?? 0);
   t.after(() => compressor.close());
   const accessLog = createAccessLog(
     { write: (line) => void logged.push(line) },
@@ -113,6 +117,7 @@ export async function startSite(t: TestContext, options: TestSiteOptions): Promi
         starter: openStarter,
         docroots: createDocroots(),
         compressor,
+        fileCache,
         protocol: (name: string) => protocols.get(name),
         refuse: (key: string, message: string) => void refused.push(`${key}: ${message}`),
       };

@@ -218,6 +218,8 @@ export class LaneConnection implements Ringing {
       return this.#waits > MAX_WAITS ? "foreign" : reply;
     }
     this.#waits = 0;
+    // Pages that are configured are found on the other way.
+    if (configured.pages && reply.status >= 400) return "foreign";
     if (!this.#visit.choose(vhost)) return "foreign";
     const closes = head.closes || isDraining() || this.#visit.requests >= limits.maxRequests;
     this.#isLast = closes;

@@ -50,7 +50,8 @@ export class LaneVisit {
     }
     const { head } = this.#context;
     this.#vhost = vhost;
-    this.#host = head.host;
+    // A copy: the string at hand is a part of the whole head, which would be kept with it.
+    if (this.#host !== head.host) this.#host = Buffer.from(head.host, "latin1").toString("latin1");
     if (this.#requests === 0) vhost.counters.connections += 1;
     this.#requests += 1;
     vhost.counters.rx += head.length;

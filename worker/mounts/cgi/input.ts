@@ -67,7 +67,7 @@ class Spool {
       if (this.#file) await this.#write(this.#file);
     } catch (error) {
       await this.#close();
-      throw body.destroyed
+      throw body.destroyed && !body.readableEnded
         ? new HttpError(400, "The request body broke off", { cause: error })
         : error;
     }
@@ -94,6 +94,8 @@ class Spool {
     body.on("data", take);
     try {
       await Promise.race([finished(body, { writable: false }), failure]);
+      // A body that was there as a whole has ended whatever became of its last piece.
+      await this.#spilled;
     } finally {
       // Not destroyed: that would take the connection with it, and a refusal could not be sent.
       body.off("data", take).pause();

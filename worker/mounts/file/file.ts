@@ -5,14 +5,17 @@ import type { MountConfig } from "../../../config/mount.ts";
 import type { HeaderPair } from "../../../config/vhost.ts";
 import type { Compressor } from "../../compressor.ts";
 import type { Docroot } from "../../docroot.ts";
+import type { FileCache } from "../../file-cache.ts";
 import { decide } from "../../http/decide.ts";
 import { HttpError, type ByteString, type Exchange } from "../../http/exchange.ts";
+import { PreparedReply } from "../../http/prepared.ts";
 import { encodePath } from "../../http/target.ts";
 import { createMediaTypes } from "../../media-types.ts";
 import { defineMount, type Mount } from "../../mount.ts";
 import { cachePolicy } from "./cache-policy.ts";
 import { sendListing } from "./autoindex.ts";
-import { createFinder, release } from "./find.ts";
+import { createFinder, release, type Place } from "./find.ts";
+import { createKeptFiles } from "./kept.ts";
 import { createLister } from "./list.ts";
 import { FileChanged, readWhole } from "./read.ts";
 import { sendDecision } from "./send.ts";
@@ -28,17 +31,22 @@ const MAX_PAGE_BYTES = 256 * 1024;
 /** `file://` mounts. */
 export const file = defineMount({
   scheme: "file",
-  provision({ origin, config, docroots, compressor, refuse }) {
+  provision({ origin, config, docroots, compressor, fileCache, refuse }) {
     const root = docroots(origin.directory, config.symlinks);
     if (typeof root === "string") {
       refuse("origin", root);
       return { handle: (exchange) => exchange.fail(new HttpError(503, "This mount was refused")) };
     }
-    return createFileMount(root, config, compressor);
+    return createFileMount(root, config, compressor, fileCache);
   },
 });
 
-function createFileMount(root: Docroot, config: MountConfig, compressor: Compressor): Mount {
+function createFileMount(
+  root: Docroot,
+  config: MountConfig,
+  compressor: Compressor,
+  cache: FileCache,
+): Mount {
   const cacheControl = cachePolicy(config);
   const finder = createFinder({
     root,
@@ -52,11 +60,26 @@ function createFileMount(root: Docroot, config: MountConfig, compressor: Compres
     compressor: config.compress ? compressor : undefined,
   });
   const list = createLister(root);
+  const kept =
+    cache.maxFileBytes < 0
+      ? undefined
+      : createKeptFiles({
+          cache,
+          finder,
+          encodes: config.precompressed || config.compress,
+          redirect: (path, query) => new PreparedReply(301, [directoryLocation(path, query)]),
+        });
 
   async function tryToAnswer(exchange: Exchange, rest: ByteString): Promise<void> {
     const header = (name: string): string | undefined => exchange.header(name);
-    const place = await finder.find(rest, header);
-    if (place.kind === "directory without slash") return redirectToDirectory(exchange);
+    const known = await kept?.fetch(rest, header("accept-encoding"));
+    const place: Place = known
+      ? { kind: "file", representation: known }
+      : await finder.find(rest, header);
+    if (place.kind === "directory without slash") {
+      exchange.send(301, [directoryLocation(exchange.path, exchange.query)]);
+      return;
+    }
     if (place.kind === "directory") return sendListing(exchange, await list(rest), cacheControl);
     const { representation } = place;
     try {
@@ -79,6 +102,7 @@ function createFileMount(root: Docroot, config: MountConfig, compressor: Compres
         release(place.representation);
       }
     },
+    ...(kept && { ready: (request, rest) => kept.ready(request, rest) }),
     async handle(exchange, rest) {
       const { method } = exchange;
       if (method === "OPTIONS") return exchange.send(204, [METHODS]);
@@ -103,7 +127,6 @@ function toBytes(name: string): ByteString {
 }
 
 /** The path has no empty segments, so this never starts with "//"; a backslash leaves escaped. */
-function redirectToDirectory(exchange: Exchange): void {
-  const query = exchange.query === undefined ? "" : `?${exchange.query}`;
-  exchange.send(301, [["Location", `${encodePath(exchange.path)}/${query}`]]);
+function directoryLocation(path: ByteString, query: ByteString | undefined): HeaderPair {
+  return ["Location", `${encodePath(path)}/${query === undefined ? "" : `?${query}`}`];
 }

@@ -9,6 +9,7 @@ import { createLogger } from "../../../../log/logger.ts";
 import type { Starter } from "../../../../posix/child.ts";
 import { openStarter } from "../../../../posix/spawn.ts";
 import { emptyCgi, type CgiCounters } from "../../../../worker/counters.ts";
+import { createFileCache } from "../../../../worker/file-cache.ts";
 import { createCompressor } from "../../../../worker/compressor.ts";
 import { HttpError } from "../../../../worker/http/exchange.ts";
 import { redirectLocally } from "../../../../worker/http/redirected-exchange.ts";
@@ -92,6 +93,7 @@ export async function serveCgi(
       starter: options.starter ?? openStarter,
       docroots: createDocroots(),
       compressor: createCompressor(logger),
+      fileCache: createFileCache(0),
       protocol: () => undefined,
       refuse: (key, message) => void refusals.push(`${key}: ${message}`),
     },
