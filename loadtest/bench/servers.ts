@@ -105,6 +105,22 @@ http { ${http} }
   );
 }
 
+/** lighttpd, which has one process, with a configuration of one's own. */
+export async function launchLighttpd(root: string, port: number, text: string): Promise<Server> {
+  const conf = join(root, "lighttpd.conf");
+  const log = join(root, "lighttpd-error.log");
+  writeFileSync(
+    conf,
+    `server.bind = "127.0.0.1"\nserver.port = ${port}\nserver.errorlog = "${log}"\n${text}\n`,
+  );
+  const args = ["-D", "-f", conf];
+  return watch(
+    "lighttpd",
+    port,
+    spawn("lighttpd", args, { stdio: ["ignore", "ignore", "inherit"] }),
+  );
+}
+
 /** A server whose process has been started; resolves when it answers. */
 export async function watch(name: string, port: number, child: ChildProcess): Promise<Server> {
   await answering(port);
