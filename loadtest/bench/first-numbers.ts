@@ -1,4 +1,4 @@
-// Requests a second of a 1 KB file, new connections a second, CGI a second; one worker against one nginx worker.
+// Requests a second of files of several sizes and of 304, new connections a second, CGI a second; one worker against one nginx worker.
 // Usage: node loadtest/bench/first-numbers.ts. Needs wrk and nginx. Writes loadtest/results/first-numbers.json.
 
 import { execFileSync, spawnSync } from "node:child_process";
@@ -6,9 +6,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, release, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { makeSite, startNginx, startPortico, type Server } from "./servers.ts";
+import { LONG_AGO_SECS, makeSite, startNginx, startPortico, type Server } from "./servers.ts";
 
-const ROUNDS = 5;
+const ROUNDS = Number(process.env["ROUNDS"] ?? 5);
 const RESULT = fileURLToPath(new URL("../results/first-numbers.json", import.meta.url));
 
 type Work = {
@@ -24,6 +24,8 @@ type Round = {
   readonly errors: number;
 };
 
+const LONG_AGO = new Date(LONG_AGO_SECS * 1000).toUTCString();
+
 const works: readonly Work[] = [
   {
     name: "1 KB file, kept connections",
@@ -36,6 +38,24 @@ const works: readonly Work[] = [
     path: "/1k.html",
     servers: ["portico", "nginx"],
     wrk: ["-t1", "-c64", "-d3s", "-H", "Connection: close"],
+  },
+  {
+    name: "304",
+    path: "/1k.html",
+    servers: ["portico", "nginx"],
+    wrk: ["-t1", "-c64", "-d3s", "-H", `If-Modified-Since: ${LONG_AGO}`],
+  },
+  {
+    name: "100 KB file",
+    path: "/100k.html",
+    servers: ["portico", "nginx"],
+    wrk: ["-t1", "-c64", "-d3s"],
+  },
+  {
+    name: "10 MB file",
+    path: "/10m.html",
+    servers: ["portico", "nginx"],
+    wrk: ["-t1", "-c16", "-d3s"],
   },
   { name: "CGI (sh)", path: "/cgi", servers: ["portico"], wrk: ["-t1", "-c16", "-d3s"] },
 ];

@@ -2,7 +2,14 @@
 
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+  utimesSync,
+} from "node:fs";
 import net from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -11,6 +18,8 @@ const LAUNCHER = fileURLToPath(new URL("../../bin/portico.mjs", import.meta.url)
 const START_TRIES = 200;
 const START_PAUSE_MS = 50;
 const CLOCK_TICKS_PER_SEC = 100;
+/** Modification time of the files. */
+export const LONG_AGO_SECS = 1_700_000_000;
 
 export type Server = {
   readonly name: string;
@@ -27,7 +36,15 @@ export type Server = {
 export function makeSite(root: string): string {
   const site = join(root, "site");
   mkdirSync(site, { recursive: true });
-  writeFileSync(join(site, "1k.html"), Buffer.alloc(1024, "x"));
+  for (const [name, bytes] of [
+    ["1k.html", 1024],
+    ["100k.html", 100 * 1024],
+    ["10m.html", 10 * 1024 * 1024],
+  ] as const) {
+    writeFileSync(join(site, name), Buffer.alloc(bytes, "x"));
+    // As deployed long ago: a file that was written a moment ago is not kept in memory yet.
+    utimesSync(join(site, name), LONG_AGO_SECS, LONG_AGO_SECS);
+  }
   writeFileSync(
     join(root, "hello.cgi"),
     "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nhello\\n'\n",
@@ -63,7 +80,7 @@ export async function launchPortico(
 ): Promise<Server> {
   const directory = join(root, "portico");
   mkdirSync(directory, { recursive: true });
-  const global = { "pid-file": join(root, "portico.pid"), ...conf.global };
+  const global = { "pid-file": join(root, "portico.pid"), "max-requests": 0, ...conf.global };
   writeFileSync(join(directory, "conf"), JSON.stringify({ ...conf, global }));
   const args = ["--disable-sigusr1", LAUNCHER, "run", "-c", directory, "--workers", "1"];
   return watch(
