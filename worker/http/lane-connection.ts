@@ -51,6 +51,8 @@ export class LaneConnection implements Ringing {
   #isLast = false;
   #hasEnded = false;
   #waits = 0;
+  /** When the request was asked that a mount had to fetch something for. */
+  #askedAt: number | undefined;
   /** While the client takes its time with an answer; and when that was last looked at. */
   #pace: Pace | undefined;
   #watchedAt = 0;
@@ -79,14 +81,20 @@ export class LaneConnection implements Ringing {
 
   /** Bytes have come. */
   receive(chunk: Buffer): void {
+    if (this.#state !== "waiting") return this.#giveBack(chunk);
     const held = this.#held;
-    const bytes = held ? Buffer.concat([held, chunk]) : chunk;
-    if (this.#state === "waiting") this.#process(bytes, performance.now());
-    else {
-      this.#held = bytes;
-      // Bounds what is read ahead; and the client's end must not be told before these bytes have their answers.
-      this.#socket.pause();
-    }
+    const startedAt = this.#askedAt ?? performance.now();
+    this.#askedAt = undefined;
+    this.#process(held ? Buffer.concat([held, chunk]) : chunk, startedAt);
+  }
+
+  /**
+   * Leaves bytes in the socket until their turn comes. That bounds what is read ahead; and a socket does not tell the client's
+   * end before them, behind which it would not take them back for Node's parser.
+   */
+  #giveBack(bytes: Buffer): void {
+    this.#socket.pause();
+    this.#socket.unshift(bytes);
   }
 
   /** The client has closed its side. */
@@ -254,7 +262,9 @@ export class LaneConnection implements Ringing {
     this.#unsettled = outcomes.splice(0);
     counters.activeRequests += this.#unsettled.length;
     this.#enter("flushing", now);
-    if (this.#held !== undefined) socket.pause();
+    const held = this.#held;
+    this.#held = undefined;
+    if (held !== undefined) this.#giveBack(held);
   }
 
   #afterWrite(): (error?: Error | null) => void {
@@ -285,6 +295,9 @@ export class LaneConnection implements Ringing {
   /** A mount has to fetch something before it can tell. */
   #load(ready: Promise<void>, startedAt: number): void {
     this.#context.counters.activeRequests += 1;
+    this.#askedAt = startedAt;
+    // Kept here too, so that it can be told what a client wanted that leaves.
+    if (this.#held !== undefined) this.#giveBack(this.#held);
     this.#enter("loading", startedAt);
     const resume = (): void => {
       if (this.#state !== "loading") return;
@@ -307,11 +320,10 @@ export class LaneConnection implements Ringing {
   /** Turns to what the client has sent meanwhile. */
   #proceed(startedAt: number): void {
     this.#enter("waiting", startedAt);
-    const held = this.#held;
-    if (held !== undefined) {
-      this.#held = undefined;
-      this.#process(held, startedAt);
-    } else this.#wait();
+    this.#held = undefined;
+    // Comes to receive().
+    if (this.#socket.readableLength > 0) this.#socket.read();
+    else this.#wait();
   }
 
   /** Nothing is left to do before the client sends more. */

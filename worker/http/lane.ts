@@ -51,6 +51,8 @@ export function createLane(options: Http1FrontOptions): Http1Front {
       detach(socket);
       if (socket.destroyed) return;
       if (rest.length > 0) socket.unshift(rest);
+      // Node's parser listens, which wakes no socket that was told to pause.
+      if (socket.isPaused()) socket.resume();
       slow.adopt(socket, connection, past);
     },
   };

@@ -192,6 +192,47 @@ test("Lane answers a client that has closed its sending side, then closes", asyn
   assert.match(await exchangeHalf(site, GET.slice(0, 9)), /^HTTP\/1\.1 400 /);
 });
 
+test("Lane hands over what a client asked that has closed its sending side, also where a mount had to look first", async (t) => {
+  let isKnown = false;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const site = await startReady(t, () => (isKnown ? undefined : promise));
+  const wire = await connect(site.port);
+  wire.write(GET.repeat(2));
+  wire.socket.end();
+  await once(wire.socket, "finish");
+  // The end is in the socket then, and has had its chance to be told.
+  for (let turns = 0; turns < 3 || site.counters.activeRequests === 0; turns += 1)
+    await new Promise(setImmediate);
+  isKnown = true;
+  resolve();
+  assert.deepEqual(
+    parseReplies(await wire.rest()).replies.map(({ body }) => body),
+    ["slow", "slow"],
+  );
+  await settled(site);
+});
+
+test("Lane hands over what waits behind an answer, also where the client has closed its sending side", async (t) => {
+  const handle: Mount["handle"] = async (exchange) => {
+    for await (const chunk of exchange.body) void chunk;
+    exchange.send(200, [], "slow");
+  };
+  // As over TLS, where no write is done at once.
+  const mounts = [{ mountpoint: "/", handle, ready: () => OK }];
+  const site = await startSite(t, { vhosts: [{ name: "h", secure: true, mounts }] });
+  const post = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc";
+  for (const isHalf of [false, true]) {
+    const wire = await connect(site.port);
+    wire.write(GET + post + GET);
+    if (isHalf) wire.socket.end();
+    const replies = await wire.replies(3);
+    assert.deepEqual(
+      replies.map(({ body }) => body),
+      ["fast", "slow", "slow"],
+    );
+  }
+});
+
 async function exchangeHalf(site: TestSite, bytes: string): Promise<string> {
   const wire = await connect(site.port);
   wire.write(bytes);
