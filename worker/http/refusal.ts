@@ -12,7 +12,7 @@ export type RenderedRefusal = {
 };
 
 /** Nobody is sent elsewhere who has asked for nothing. */
-const NO_REQUEST = { method: "", path: "" };
+export const NO_REQUEST = { method: "", path: "" };
 
 /** The last answer of a connection. */
 export function renderRefusal(

@@ -88,8 +88,11 @@ function answerReady(
   vhost: SiteVhost,
   match: MountMatch,
 ): boolean {
+  const { pages } = match.headers;
+  // Pages that are configured are found on the other way.
+  if (pages?.isDocument(request.head.path)) return false;
   const reply = askReady(match, request);
-  if (!reply) return false;
+  if (!reply || (pages && reply.status >= BAD_REQUEST)) return false;
   const body = request.head.method === "HEAD" ? NO_BODY : reply.body;
   return host.putReady(stream, host.context.blocks.get(reply, match.headers), body, {
     vhost,

@@ -4,12 +4,12 @@
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { Duplex } from "node:stream";
-import { errorPage } from "../http/error-page.ts";
-
+import { answerFor } from "../http/error-page.ts";
 import type { Client } from "../http/connection.ts";
 import type { HttpError } from "../http/exchange.ts";
 import { composeFields, withRequestId } from "../http/response-head.ts";
 import { joinFields } from "../http/served-request.ts";
+import { NO_REQUEST } from "../http/refusal.ts";
 import { createUpgradeRequest } from "../http/upgrade-request.ts";
 import type { SiteVhost } from "../site-vhost.ts";
 import type { FieldEncoder } from "./hpack-encoder.ts";
@@ -122,18 +122,20 @@ export function openTunnel(
     counters,
     startedAt: performance.now(),
     write(refusal) {
-      const page = Buffer.from(errorPage(refusal.status, refusal.message));
+      const configured = withRequestId(vhost.headers, client.requestId);
+      const { status, headers, body } = answerFor(refusal, NO_REQUEST, configured.pages);
+      const page = Buffer.from(body);
       const fields = composeFields({
-        status: refusal.status,
-        headers: [["Content-Type", "text/html; charset=utf-8"], ...refusal.headers],
-        configured: withRequestId(vhost.headers, client.requestId),
+        status,
+        headers,
+        configured,
         serverString,
         version: "2.0",
         length: page.length,
         closes: false,
         keepAliveSecs: 0,
       });
-      stream.putHead(encoder.encode(refusal.status, fields), false);
+      stream.putHead(encoder.encode(status, fields), false);
       stream.endWith(page);
       return page.length;
     },
