@@ -12,6 +12,7 @@ import {
   type ControlCommand,
 } from "../supervisor/control.ts";
 import { InstanceError, instancePaths } from "../supervisor/instance.ts";
+import { directoryFault } from "./directory.ts";
 import { formatStatus } from "./format-status.ts";
 
 /** Asks the running server and prints its answer. Returns the exit status. */
@@ -28,7 +29,8 @@ export async function control(
     return answer.ok ? 0 : 1;
   } catch (error) {
     if (!(error instanceof ControlError || error instanceof InstanceError)) throw error;
-    console.error(`portico: ${error.message}`);
+    const fault = existsSync(directory) ? undefined : directoryFault(directory);
+    console.error(`portico: ${fault ?? error.message}`);
     return 1;
   }
 }

@@ -20,7 +20,7 @@ export function formatStatus(board: Board): string {
     ...table(
       ["WORKER", "GEN", "PID", "STATE", "UP", "CPU", "MEMORY", "CONN", "WS", "ACTIVE", "LAG"],
       board.workers.map((worker) => [
-        `${worker.slot}`,
+        `${worker.id}`,
         `${worker.generation}`,
         `${worker.pid}`,
         worker.state,

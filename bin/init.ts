@@ -4,6 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const STARTER = fileURLToPath(new URL("../examples/starter", import.meta.url));
 const PLUGIN = fileURLToPath(new URL("../examples/plugin-standalone", import.meta.url));
 /** The name that the example has. */
@@ -73,10 +74,16 @@ function describePlugin(directory: string, files: readonly string[]): string {
     ...files.map((file) => `  ${file}`),
     "",
     "Next:",
-    `  cd ${quote(shorter(directory))} && npm install`,
+    `  cd ${quote(shorter(directory))} && npm install${describeOwnPackage(directory)}`,
     "  npm test         start a server with it and talk to it",
     "  npm start        serve it on http://localhost:7681/",
   ].join("\n");
+}
+
+/** A checkout is what the plugin is to run in; npm knows only what is published. */
+function describeOwnPackage(directory: string): string {
+  if (ROOT.includes("/node_modules/")) return "";
+  return ` --save-dev ${quote(relative(directory, ROOT))}`;
 }
 
 function describeNextSteps(directory: string, files: readonly string[]): string {

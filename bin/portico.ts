@@ -116,6 +116,12 @@ program
     process.stdout.write(writeCompletion(shell, program));
   });
 
+// Whoever reads may have seen enough, as `head` has.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit();
+});
+
 await program.parseAsync();
 
 function addControl(name: ControlCommand, description: string): Command {

@@ -22,11 +22,12 @@ export function checkAccess(vhost: VhostDraft, isBehindProxies: boolean, say: Sa
   if (guarded.length === 0) return;
   checkNesting(mounts, say);
   const isWhole = guarded.length === mounts.length && mounts.some(isRoot);
-  for (const { path, name, keys: own } of protocols)
-    if (own["basic-auth"] === undefined && !isWhole) {
-      const message = `WebSockets of ${shown(name)} can be opened at any path, also outside of the mounts that ask for a password; give it basic-auth too if that is not meant`;
-      say(path, "notice", message);
-    }
+  const open = protocols.filter(({ keys: own }) => own["basic-auth"] === undefined);
+  const [first] = open;
+  if (first === undefined || isWhole) return;
+  const names = open.map(({ name }) => shown(name)).join(", ");
+  const message = `WebSockets of ${names} can be opened at any path, also outside of the mounts that ask for a password; give ${open.length === 1 ? "it" : "them"} basic-auth too if that is not meant`;
+  say(first.path, "notice", message);
 }
 
 function checkMount(mount: MountConfig, say: Say): void {

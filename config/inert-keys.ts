@@ -66,7 +66,7 @@ export const inertVhostKeys: InertKeys = {
     'refuses WebSockets that name no protocol; has no effect, they are refused unless a protocol has "default"',
   ),
   "h2-half-closed-long-poll": flagKey(
-    "keeps half-closed HTTP/2 streams open; HTTP/2 is not available yet",
+    "keeps HTTP/2 streams open whose client has sent all; has no effect, none is cut for that here",
   ),
   "fo-listen-queue": key("sizes the TCP Fast Open queue; Node cannot set it"),
   dht: key("joins a distributed hash table; not part of this server"),

@@ -244,7 +244,9 @@ export const noMembers = (): Record<string, never> => NO_MEMBERS;
 export const object = z.strictObject;
 export const array = z.array;
 export const record = <V extends z.ZodType>(value: V) =>
-  z.record(z.string(), value).meta({ title: "names and values" });
+  z
+    .record(z.string(), value, "Expected an object of names and values")
+    .meta({ title: "names and values" });
 export const string = z.string;
 export const number = z.number;
 export const boolean = z.boolean;

@@ -30,7 +30,7 @@ function readImports(file: string): string[] {
 
 const layers = readLayers();
 const files = globSync(
-  "{config,ipc,log,posix,supervisor,worker,plugins,bin,status,test,loadtest}/**/*.{ts,tsx,mjs}",
+  "{config,embed,ipc,log,posix,supervisor,worker,plugins,bin,status,test,loadtest}/**/*.{ts,tsx,mjs}",
   { cwd: ROOT, exclude: ["**/*.d.mts"] },
 );
 

@@ -5,7 +5,7 @@ import type { MountConfig } from "../config/mount.ts";
 import type { VhostConfig } from "../config/vhost.ts";
 import type { Logger } from "../log/logger.ts";
 import type { ErrorAnswer, ErrorPages } from "./http/error-page.ts";
-import type { ByteString } from "./http/exchange.ts";
+import { HttpError, type ByteString } from "./http/exchange.ts";
 import { encodePath } from "./http/target.ts";
 import type { Mount, Page } from "./mount.ts";
 
@@ -66,7 +66,11 @@ export function createErrorPages(vhost: VhostConfig, log: Logger): VhostErrorPag
       if (entry.isMissed) return;
       entry.isMissed = true;
       const path = Buffer.from(entry.path, "latin1").toString("utf8");
-      log.warn({ err: error }, `Cannot read the error page ${path}`);
+      const why = error instanceof HttpError && error.status === 404 ? "no such file" : error;
+      log.warn(
+        typeof why === "string" ? {} : { err: why },
+        `Vhost ${vhost.name}: cannot read the error page "${path}"${typeof why === "string" ? `: ${why}` : ""}`,
+      );
     }
   }
 

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { chmodSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import test, { type TestContext } from "node:test";
 import type { Problem } from "../../config/problems.ts";
 import { writeConfig, type Files } from "../config/fixture.ts";
@@ -226,3 +228,17 @@ for (const command of [["check"], ["dump"], ["explain", "http://a/"], ["run"]])
       assert.equal(code, 1);
     }
   });
+
+test("schema ends quietly where its reader has seen enough", async () => {
+  const launcher = join(import.meta.dirname, "../../bin/portico.mjs");
+  const shell = spawn("sh", ["-c", `"${process.execPath}" "${launcher}" schema | head -c 1`]);
+  const [stdout, stderr] = await Promise.all([text(shell.stdout), text(shell.stderr)]);
+  assert.equal(stderr, "");
+  assert.equal(stdout, "{");
+});
+
+test("status of a directory that is not there says what to do", async (t) => {
+  const { code, stderr } = await runPortico(["status", "-c", join(writeConfig(t, {}), "none")]);
+  assert.match(stderr, /^portico: The configuration directory "\S+\/none" does not exist; name/);
+  assert.equal(code, 1);
+});

@@ -40,6 +40,16 @@ const cases: readonly Case[] = [
     ],
   },
   {
+    what: "several of them in one line, without those that ask",
+    conf: conf(
+      [`"mountpoint": "/a", ${AUTH}`],
+      `"ws-protocols": {"p": {}, "q": {${AUTH}}, "r": {}},`,
+    ),
+    remarks: [
+      'notice conf:1 ‹{› vhosts[0].ws-protocols.p: WebSockets of "p", "r" can be opened at any path, also outside of the mounts that ask for a password; give them basic-auth too if that is not meant',
+    ],
+  },
+  {
     what: "nothing where the whole vhost asks, or the protocol does",
     conf: conf(
       [`"mountpoint": "/", ${AUTH}`],
