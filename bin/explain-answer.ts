@@ -98,6 +98,8 @@ function provision(vhost: VhostConfig, { config, mount }: MountMatch, log: Logge
     cgiCounters: emptyCgi(),
     redirect() {},
     starter: openStarter,
+    readBoard: () => Promise.reject(new ExplainError("There is no server")),
+    health: { state: "starting" },
     docroots: createDocroots(),
     compressor: createCompressor(log),
     fileCache: createFileCache(0),

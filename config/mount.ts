@@ -32,7 +32,7 @@ export const mountShape = object({
   }),
   origin: origin().meta({
     description:
-      "What answers: file://DIRECTORY, cgi://PROGRAM or cgi://DIRECTORY/ (of programs), git://DIRECTORY (of repositories), fcgi://unix:PATH or fcgi://HOST:PORT (a FastCGI server), >http://… or >https://… (redirect), callback://PROTOCOL. A path not starting with / is relative to this file. May be given twice: the first one serves, the second one, callback://PROTOCOL, sees each request before it.",
+      "What answers: file://DIRECTORY, cgi://PROGRAM or cgi://DIRECTORY/ (of programs), git://DIRECTORY (of repositories), fcgi://unix:PATH or fcgi://HOST:PORT (a FastCGI server), >http://… or >https://… (redirect), callback://PROTOCOL, metrics:// (numbers of the whole server for Prometheus) and health:// (200 while every worker serves, for load balancers), both better guarded by allow or basic-auth. A path not starting with / is relative to this file. May be given twice: the first one serves, the second one, callback://PROTOCOL, sees each request before it.",
     examples: [
       "file:///srv/www",
       "cgi:///usr/lib/cgit/cgit.cgi",
@@ -40,6 +40,7 @@ export const mountShape = object({
       "fcgi://unix:/run/php/php-fpm.sock",
       ">https://example.com",
       "callback://protocol-post-demo",
+      "metrics://",
     ],
   }),
   default: convert(check(text(), fileFault), (value) => value.replace(/^\/+/, ""))

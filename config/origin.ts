@@ -13,9 +13,21 @@ export type Origin =
   | { readonly scheme: "git"; readonly directory: string }
   | { readonly scheme: "fcgi"; readonly address: FcgiAddress; readonly text: string }
   | { readonly scheme: "redirect"; readonly location: string }
-  | { readonly scheme: "callback"; readonly protocol: string };
+  | { readonly scheme: "callback"; readonly protocol: string }
+  | { readonly scheme: "metrics" }
+  | { readonly scheme: "health" };
 
-const SCHEMES = ["file://", "cgi://", "git://", "fcgi://", ">http://", ">https://", "callback://"];
+const SCHEMES = [
+  "file://",
+  "cgi://",
+  "git://",
+  "fcgi://",
+  ">http://",
+  ">https://",
+  "callback://",
+  "metrics://",
+  "health://",
+];
 
 /** The shape of "origin"; its paths may still be relative. */
 export function origin() {
@@ -36,6 +48,10 @@ export function parseOrigin(value: string): Origin | string {
   if (!match)
     return `${shown(value)} has no scheme; expected ${list(SCHEMES)}, such as "file://${value.startsWith("/") ? "" : "./"}${value}"`;
   const [, scheme = "", target = ""] = match;
+  if (scheme === "metrics://" || scheme === "health://")
+    return target === ""
+      ? { scheme: scheme === "metrics://" ? "metrics" : "health" }
+      : `Nothing may follow "${scheme}", got ${shown(value)}`;
   if (target === "") return `Nothing follows "${scheme}"`;
   if (target.includes("\0")) return "An origin cannot hold a NUL character";
   switch (scheme) {

@@ -90,6 +90,8 @@ export const toWorker = {
   stop: object({ withinMs: integer() }),
   /** WebSockets of a draining worker end now (1012). */
   shed: object({}),
+  /** Whether every worker of this generation serves; told when it changes, and to each worker when it serves. */
+  health: object({ allServe: boolean() }),
   reopen: object({}),
   /** New certificates of some vhosts, for connections from now on. */
   certificates: trusted<{ readonly secrets: readonly VhostSecrets[] }>(),

@@ -43,6 +43,8 @@ export const workerCounters = object({
   /** WebSocket messages that a slow peer did not get, and peers closed for being slow. */
   wsDropped: number(),
   wsTooSlow: number(),
+  /** Time of all requests together. */
+  durationUs: number(),
   /** HTTP/2 connections ended for what their client did. */
   http2Faults: number(),
 });
@@ -216,6 +218,7 @@ export function emptyWorkerCounters(): WorkerCounters {
     busPublished: 0,
     busDelivered: 0,
     busDropped: 0,
+    durationUs: 0,
     http2Faults: 0,
     wsDropped: 0,
     wsTooSlow: 0,

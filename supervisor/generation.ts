@@ -79,6 +79,8 @@ export class Generation {
   #state: GenerationState = "starting";
   #encoded: Uint8Array | undefined;
   readonly #gone = Promise.withResolvers<void>();
+  /** What the workers were last told: whether each of them serves. */
+  #toldHealth = false;
   #progress: { check: () => void; fail: (error: GenerationError) => void } | undefined;
 
   constructor(spec: GenerationSpec, host: GenerationHost) {
@@ -131,6 +133,7 @@ export class Generation {
       this.#progress?.fail(new GenerationError("A worker died before it served"));
     await serving;
     this.#enter("serving");
+    this.#tellHealth();
   }
 
   /** A newer generation serves: accept no more, finish what is there. */
@@ -190,7 +193,7 @@ export class Generation {
         ...this.#host.events,
         ready: (ready) => this.#ready(ready),
         rejected: (rejected, problems) => this.#rejected(rejected, problems),
-        serving: () => this.#progress?.check(),
+        serving: (serving) => this.#serving(serving),
         leaving: (leaving, reason) => this.#leaving(slot, leaving, reason),
         exit: (gone, exit) => this.#exited(slot, gone, exit),
       },
@@ -221,6 +224,22 @@ export class Generation {
     this.#progress?.check();
     // A replacement joins a generation that is past its start.
     if (this.#state === "serving") worker.open();
+  }
+
+  #serving(worker: WorkerProcess): void {
+    this.#progress?.check();
+    this.#tellHealth(worker);
+  }
+
+  /** Tells all workers whether each of them serves, when that changed, and `newcomer` in any case. */
+  #tellHealth(newcomer?: WorkerProcess): void {
+    const allServe =
+      this.#state === "serving" && this.#slots.every((slot) => slot.current?.state === "serving");
+    const hasChanged = allServe !== this.#toldHealth;
+    this.#toldHealth = allServe;
+    for (const worker of this.#workers)
+      if (worker.state === "serving" && (hasChanged || worker === newcomer))
+        worker.tell("health", { allServe });
   }
 
   #rejected(worker: WorkerProcess, problems: readonly ProvisionProblem[]): void {
@@ -256,6 +275,7 @@ export class Generation {
 
   #restart(slot: Slot, previous: WorkerProcess): void {
     slot.current = undefined;
+    this.#tellHealth();
     slot.delayMs = nextRestart(slot.delayMs, Date.now() - previous.startedAt);
     this.#host.onRestart();
     slot.timer = setTimeout(() => this.#spawn(slot), slot.delayMs);

@@ -59,5 +59,8 @@ function writeOrigin(origin: Origin): string {
       return `>${origin.location}`;
     case "callback":
       return `callback://${origin.protocol}`;
+    case "metrics":
+    case "health":
+      return `${origin.scheme}://`;
   }
 }

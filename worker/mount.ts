@@ -8,8 +8,10 @@ import type { Starter } from "../posix/child.ts";
 import type { ByteString, Exchange } from "./http/exchange.ts";
 import type { Compressor } from "./compressor.ts";
 import type { ReadyRequest } from "./http/lane-head.ts";
+import type { Health } from "./health.ts";
 import type { PreparedReply } from "./http/prepared.ts";
 import type { CgiCounters } from "./counters.ts";
+import type { ReadBoard } from "./board-reader.ts";
 import type { Docroots } from "./docroot.ts";
 import type { FileCache } from "./file-cache.ts";
 import type { ProtocolHost } from "./protocol-host.ts";
@@ -43,6 +45,9 @@ export type MountContext<O extends Origin = Origin> = {
   readonly cgiCounters: CgiCounters;
   /** What starts programs, one for the whole worker; opened on first use. */
   readonly starter: () => Promise<Starter>;
+  /** The statistics of the whole server, as of about now. */
+  readonly readBoard: ReadBoard;
+  readonly health: Pick<Health, "state">;
   readonly docroots: Docroots;
   /** Encodes files for clients that accept it, one for the whole worker. */
   readonly compressor: Compressor;

@@ -7,7 +7,7 @@ import { vhostKey } from "../config/listeners.ts";
 import type { ProvisionProblem } from "../config/problems.ts";
 import type { VhostConfig } from "../config/vhost.ts";
 import type { Configuration, VhostSecrets, WorkerListener } from "../ipc/messages.ts";
-import { mountKey, type Board } from "../ipc/stats.ts";
+import { mountKey } from "../ipc/stats.ts";
 import { createAppendFile, type AppendFile } from "../log/append-file.ts";
 import type { Logger } from "../log/logger.ts";
 import { openFilesLimit } from "../posix/open-files.ts";
@@ -19,6 +19,7 @@ import type { Activity } from "./activity.ts";
 import { createAdmission } from "./admission.ts";
 import { createArrivals } from "./arrivals.ts";
 import { createAccessLog } from "./access-log.ts";
+import { createBoardReader, type ReadBoard, type WatchBoard } from "./board-reader.ts";
 import type { BusClient } from "./bus.ts";
 import { createErrorPages } from "./error-pages.ts";
 import { createCompressor, type Compressor } from "./compressor.ts";
@@ -32,6 +33,7 @@ import type { ByteString, Exchange } from "./http/exchange.ts";
 import type { Http1Front } from "./http/node-http1.ts";
 import { redirectLocally } from "./http/redirected-exchange.ts";
 import { requestLimits } from "./limits.ts";
+import type { Health } from "./health.ts";
 import { intercepted } from "./mounts/callback.ts";
 import { mountTypes } from "./mounts/table.ts";
 import { loadPlugins, startProtocols, type LoadedPlugins } from "./plugin-loader.ts";
@@ -54,7 +56,8 @@ export type SiteServices = {
   readonly activity: Activity;
   /** Asks for log files that are gone. */
   readonly askForLogs: () => void;
-  readonly watchBoard: (listener: (board: Board) => void) => () => void;
+  readonly watchBoard: WatchBoard;
+  readonly health: Health;
 };
 
 export type Site = {
@@ -105,6 +108,7 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
   const docroots = createDocroots();
   const access = createAccess(configuration, log);
   cleanups.add(() => access.stop());
+  const readBoard = createBoardReader(services.watchBoard);
   const compressor = createCompressor(log);
   cleanups.add(() => compressor.close());
   const fileCache = createFileCache(config.global["file-cache-bytes"]);
@@ -121,6 +125,7 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
         logFiles,
         cleanups,
         docroots,
+        readBoard,
         compressor,
         fileCache,
         refuse,
@@ -222,6 +227,7 @@ type VhostServices = SiteServices & {
   readonly logFiles: Map<string, AppendFile>;
   readonly cleanups: Set<() => void>;
   readonly docroots: Docroots;
+  readonly readBoard: ReadBoard;
   readonly compressor: Compressor;
   readonly fileCache: FileCache;
   readonly refuse: (path: string, message: string) => void;
@@ -264,6 +270,8 @@ async function provisionVhost(vhost: VhostConfig, services: VhostServices): Prom
       starter: services.starter,
       pushGate: guards.pushGateOf(config),
       docroots: services.docroots,
+      readBoard: services.readBoard,
+      health: services.health,
       compressor: services.compressor,
       fileCache: services.fileCache,
       protocol: (name: string) => protocols.get(name),

@@ -20,6 +20,7 @@ import { createBusClient, type BusClient, type WorkerChannel } from "./bus.ts";
 import { createCounters, type Counters } from "./counters.ts";
 import { createDrain, type Drain } from "./drain.ts";
 import { dropPrivileges } from "./privileges.ts";
+import { createHealth, type Health } from "./health.ts";
 import { createSampler, type Sampler } from "./sampler.ts";
 import { provisionSite, ProvisionError, type Site } from "./site.ts";
 import { createStoreClient, type StoreClient } from "./store.ts";
@@ -78,6 +79,7 @@ function createWorker(channel: WorkerChannel, counters: Counters, log: Logger): 
   const bus = createBusClient(channel, counters.worker);
   const store = createStoreClient(channel);
   const boardListeners = new Set<(board: Board) => void>();
+  const health = createHealth();
   const sampler = createSampler(channel, counters);
   /** What comes while the site is being built waits for it. */
   let built: Promise<Site | undefined> = Promise.resolve(undefined);
@@ -91,6 +93,7 @@ function createWorker(channel: WorkerChannel, counters: Counters, log: Logger): 
   }
 
   function stop(withinMs: number): void {
+    health.leave();
     if (drain) drain.stop(withinMs);
     else exit();
   }
@@ -100,7 +103,15 @@ function createWorker(channel: WorkerChannel, counters: Counters, log: Logger): 
       const configuration = decodeConfiguration(sent);
       stopMs = configuration.config.global["stop-secs"] * MS_PER_SEC;
       store.become(configuration.worker);
-      built = provision(configuration, { channel, counters, log, bus, store, boardListeners });
+      built = provision(configuration, {
+        channel,
+        counters,
+        log,
+        bus,
+        store,
+        boardListeners,
+        health,
+      });
       void built.then(async (found) => {
         if (!found) return;
         // Here, because nobody waits for an answer yet.
@@ -111,7 +122,12 @@ function createWorker(channel: WorkerChannel, counters: Counters, log: Logger): 
       });
     },
     open: () => void listenAll(site, channel),
-    drain: () => (drain ? drain.drain() : exit()),
+    health: ({ allServe }) => health.hear(allServe),
+    drain() {
+      health.leave();
+      if (drain) drain.drain();
+      else exit();
+    },
     stop: ({ withinMs }) => stop(withinMs),
     shed: () => drain?.shed(),
     certificates: ({ secrets }) => void built.then((found) => found?.renewCertificates(secrets)),
@@ -133,6 +149,7 @@ function createWorker(channel: WorkerChannel, counters: Counters, log: Logger): 
     leave(reason, exitCode) {
       if (isLeaving) return;
       isLeaving = true;
+      health.leave();
       if (exitCode !== undefined) process.exitCode = exitCode;
       channel.send("leaving", { reason });
       if (drain) drain.leave(exitCode === undefined ? stopMs : FATAL_STOP_MS);
@@ -150,9 +167,10 @@ async function provision(
     readonly bus: BusClient;
     readonly store: StoreClient;
     readonly boardListeners: Set<(board: Board) => void>;
+    readonly health: Health;
   },
 ): Promise<Site | undefined> {
-  const { channel, counters, log, bus, store, boardListeners } = tools;
+  const { channel, counters, log, bus, store, boardListeners, health } = tools;
   try {
     // While we may: the user that we become may not get at the library that starts programs.
     if (startsPrograms(configuration.config)) await openLibc();
@@ -170,6 +188,7 @@ async function provision(
       log,
       bus,
       store,
+      health,
       askForLogs: () => channel.send("logsLost", {}),
       watchBoard(listener) {
         if (boardListeners.size === 0) channel.send("watch", { on: true });

@@ -115,6 +115,8 @@ export async function startSite(t: TestContext, options: TestSiteOptions): Promi
         cgiCounters: emptyCgi(),
         redirect: () => assert.fail("No local redirects in this test"),
         starter: openStarter,
+        readBoard: () => Promise.reject(new Error("No board in this test")),
+        health: { state: "serving" as const },
         docroots: createDocroots(),
         compressor,
         fileCache,

@@ -36,6 +36,7 @@ export function settle(counters: Counters, outcome: Outcome): void {
   else if (mark === "upgraded") vhost.counters.upgrades += 1;
   const durationMs = performance.now() - outcome.startedAt;
   countLatency(counters.latency, durationMs * 1000);
+  counters.worker.durationUs += Math.round(durationMs * 1000);
   vhost.accessLog?.log({
     remoteAddress: outcome.remoteAddress,
     user: outcome.user,

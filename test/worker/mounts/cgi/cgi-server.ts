@@ -91,6 +91,8 @@ export async function serveCgi(
         );
       },
       starter: options.starter ?? openStarter,
+      readBoard: () => Promise.reject(new Error("No board in this test")),
+      health: { state: "serving" as const },
       docroots: createDocroots(),
       compressor: createCompressor(logger),
       fileCache: createFileCache(0),
