@@ -80,6 +80,7 @@ test("loadConfig reads a file as the README of lwsws writes it", async (t) => {
     "drain-secs": 300,
     "ticket-key-secs": 43_200,
     "cert-check-secs": 60,
+    "file-cache-bytes": 67_108_864,
     "stop-secs": 5,
     "watchdog-secs": 10,
     "ready-secs": 30,
