@@ -221,7 +221,10 @@ export class Supervisor {
       if (this.#isStopping()) return { ok: false, message: "The server stopped meanwhile" };
       this.#adopt(next, loaded);
       this.#generations.drain(previous);
-      return this.#noteReload({ ok: true, message: `Generation ${next.number} serves` }, []);
+      const warnings = loaded.remarks.filter(({ severity }) => severity === "warning");
+      const lines = limitProblems(warnings).map((remark) => `warning: ${formatProblem(remark)}`);
+      const message = [`Generation ${next.number} serves`, ...lines].join("\n");
+      return this.#noteReload({ ok: true, message }, []);
     } catch (error) {
       if (this.#isStopping()) return { ok: false, message: "The server stopped meanwhile" };
       const what = `Reload refused, generation ${previous.number} serves on`;

@@ -198,6 +198,19 @@ test("status, reload, reopen and stop wait, print the outcome and exit 0; withou
   assert.match(after.stderr, /No running portico answers on ".*portico\.sock"/);
 });
 
+test("reload repeats the warnings that the log has", async (t) => {
+  const conf = { vhosts: [{ ...vhost, keepalive_timeouts: 3 }] };
+  const portico = await startPortico(t, {
+    conf,
+    files,
+    workers: 1,
+    expect: [/keepalive_timeouts/],
+  });
+  const { code, stdout } = await runPortico(["reload", "-c", portico.directory]);
+  assert.equal(code, 0);
+  assert.match(stdout, /^Generation 2 serves\nwarning: conf:\d+:\d+ .*"keepalive_timeouts".*\n$/);
+});
+
 test("SIGUSR1 opens the access log again after it was renamed", async (t) => {
   const portico = await startPortico(t, {
     conf: { vhosts: [{ ...vhost, "access-log": "access.log" }] },
