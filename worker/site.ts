@@ -12,6 +12,7 @@ import { createAppendFile, type AppendFile } from "../log/append-file.ts";
 import type { Logger } from "../log/logger.ts";
 import { openFilesLimit } from "../posix/open-files.ts";
 import type { Starter } from "../posix/child.ts";
+import { openSendFile, type SendFile } from "../posix/send-file.ts";
 import { openStarter } from "../posix/spawn.ts";
 import { createAcceptor, type Acceptor } from "./accept.ts";
 import { createAccess, type Access } from "./access/access.ts";
@@ -105,6 +106,7 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
     problems.push({ ...placeOfPlugin(file, config), message: `${file}: ${message}` });
 
   let starter: Promise<Starter> | undefined;
+  let sendFile: Promise<SendFile | undefined> | undefined;
   const docroots = createDocroots();
   const access = createAccess(configuration, log);
   cleanups.add(() => access.stop());
@@ -130,6 +132,7 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
         fileCache,
         refuse,
         starter: () => (starter ??= openStarter()),
+        sendFile: () => (sendFile ??= openSendFile()),
         port: portOf(index, configuration),
       }),
     );
@@ -232,6 +235,7 @@ type VhostServices = SiteServices & {
   readonly fileCache: FileCache;
   readonly refuse: (path: string, message: string) => void;
   readonly starter: () => Promise<Starter>;
+  readonly sendFile: () => Promise<SendFile | undefined>;
   readonly port: number;
 };
 
@@ -274,6 +278,7 @@ async function provisionVhost(vhost: VhostConfig, services: VhostServices): Prom
       health: services.health,
       compressor: services.compressor,
       fileCache: services.fileCache,
+      sendFile: services.sendFile,
       protocol: (name: string) => protocols.get(name),
       refuse: (option: string, message: string) => refuse(`${config.path}.${option}`, message),
     };

@@ -10,6 +10,7 @@ import type { TestContext } from "node:test";
 import { mountShape, type MountConfig } from "../../config/mount.ts";
 import { vhostShape } from "../../config/vhost.ts";
 import { createLogger } from "../../log/logger.ts";
+import { openSendFile, type SendFile } from "../../posix/send-file.ts";
 import { openStarter } from "../../posix/spawn.ts";
 import type { Guard } from "../../worker/access/guard.ts";
 import { createAccessLog } from "../../worker/access-log.ts";
@@ -62,6 +63,7 @@ export type TestSiteOptions = {
   readonly createFront?: (options: Http1FrontOptions) => Http1Front;
   /** 0 by default: what is on disk is what is sent, at once. */
   readonly fileCacheBytes?: number;
+  readonly sendFile?: () => Promise<SendFile | undefined>;
   readonly serverString?: string;
   readonly onUpgrade?: (upgrade: UpgradeRequest) => void;
   /** Takes the program's log, as JSON; by default nothing does. */
@@ -117,6 +119,7 @@ export async function startSite(t: TestContext, options: TestSiteOptions): Promi
         starter: openStarter,
         readBoard: () => Promise.reject(new Error("No board in this test")),
         health: { state: "serving" as const },
+        sendFile: options.sendFile ?? openSendFile,
         docroots: createDocroots(),
         compressor,
         fileCache,

@@ -1,9 +1,12 @@
 // The body of a streamed answer: holds it to its announced length and passes the client's pace back to whoever writes.
 
 import { Writable } from "node:stream";
+import type { BareSocket } from "./bare-socket.ts";
 
-/** Where the pieces of a body go. A ServerResponse is one. */
+/** Where the pieces of a body go. */
 export type BodySink = {
+  /** The socket beneath, where the pieces reach it as they are. */
+  readonly bare?: BareSocket | undefined;
   /** Calls back once the kernel has the piece, or nobody will take it any more. */
   write(chunk: Buffer, taken: (error?: Error | null) => void): unknown;
   end(): unknown;
@@ -27,6 +30,19 @@ export class AnswerBody extends Writable {
   constructor(options: AnswerBodyOptions) {
     super({ decodeStrings: true });
     this.#options = options;
+  }
+
+  /** Where more of the body may be sent by other means: when nothing waits here, and the means are good for sockets. */
+  get descriptor(): number | undefined {
+    const { sink, sends } = this.#options;
+    if (!sends || this.destroyed || this.writableEnded || this.writableLength > 0) return undefined;
+    return sink.bare?.descriptor;
+  }
+
+  /** So many bytes were sent there. */
+  passed(bytes: number): void {
+    this.bytes += bytes;
+    this.#options.sink.bare?.passed(bytes);
   }
 
   override _write(chunk: Buffer, _encoding: string, done: () => void): void {

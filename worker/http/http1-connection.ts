@@ -5,8 +5,9 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Logger } from "../../log/logger.ts";
 import type { Counters } from "../counters.ts";
-import type { RequestLimits } from "../limits.ts";
+import { noSeat, type RequestLimits } from "../limits.ts";
 import type { Router, SiteVhost } from "../router.ts";
+import { BareSocket } from "./bare-socket.ts";
 import { bodyLimit, limitBody, refuseLength } from "./body-limit.ts";
 import type { Clocks } from "./clocks.ts";
 import type { Client, Connection } from "./connection.ts";
@@ -16,8 +17,7 @@ import { Http1Exchange } from "./http1-exchange.ts";
 import { requestLine } from "./http1-request.ts";
 import { settle } from "./ledger.ts";
 import { discardRest } from "./linger.ts";
-import { Pace, takenBytes } from "./pace.ts";
-import { noSeat } from "../limits.ts";
+import { Pace } from "./pace.ts";
 import { classifyFault, type ParserError } from "./parser-fault.ts";
 import { EMPTY_HEAD, readHead } from "./request-head.ts";
 import { renderRefusal } from "./refusal.ts";
@@ -71,17 +71,19 @@ export class Http1Connection {
   #isSeated = false;
   #countedRead = 0;
   #countedWritten = 0;
+  readonly #bare: BareSocket;
   readonly #bodyPace: Pace;
   readonly #sendPace: Pace;
 
   constructor(context: Http1Context, socket: Socket, connection: Connection, past?: Past) {
     this.#context = context;
     this.#socket = socket;
+    this.#bare = new BareSocket(socket, connection.secure);
     this.#connection = connection;
     this.#vhost = past?.vhost ?? context.router.vhostFor(connection, undefined);
     const { minBodyRate, progressMs, minSendRate, sendMs } = context.clocks;
     this.#bodyPace = new Pace(minBodyRate, progressMs, () => socket.bytesRead);
-    this.#sendPace = new Pace(minSendRate, sendMs, () => takenBytes(socket));
+    this.#sendPace = new Pace(minSendRate, sendMs, () => this.#bare.takenBytes);
     if (!past) return;
     this.#requests = past.requests;
     this.#isSeated = past.isSeated;
@@ -270,6 +272,7 @@ export class Http1Connection {
       log,
       serverString,
       mustClose: () => refusal !== undefined || isLast || isDraining(),
+      bare: this.#bare,
       cut: (how) => this.#cut(how),
       onEnd: () => this.#next(),
     });
@@ -376,7 +379,8 @@ export class Http1Connection {
   }
 
   #countBytes(unread = 0): void {
-    const { bytesRead, bytesWritten } = this.#socket;
+    const { bytesRead } = this.#socket;
+    const bytesWritten = this.#bare.writtenBytes;
     const { counters } = this.#vhost;
     counters.rx += Math.max(0, bytesRead - unread - this.#countedRead);
     counters.tx += Math.max(0, bytesWritten - this.#countedWritten);

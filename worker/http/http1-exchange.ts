@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { Readable } from "node:stream";
 import type { HeaderPair } from "../../config/vhost.ts";
 import type { BodySink } from "./answer-body.ts";
+import type { BareSocket } from "./bare-socket.ts";
 import type { ByteString } from "./exchange.ts";
 import { requestLine } from "./http1-request.ts";
 import { pairFields } from "./request-head.ts";
@@ -15,6 +16,7 @@ export type ExchangeParts = ServedExchangeParts & {
   readonly response: ServerResponse;
   /** Whether the next answer must be the last of its connection. */
   readonly mustClose: () => boolean;
+  readonly bare: BareSocket;
   /** Cuts the connection; a reset where its mere end would look like the end of the body. */
   readonly cut: (how: "close" | "reset") => void;
 };
@@ -64,7 +66,12 @@ export class Http1Exchange extends ServedExchange {
   }
 
   protected get sink(): BodySink {
-    return this.#parts.response;
+    const { response, bare } = this.#parts;
+    return {
+      bare,
+      write: (chunk, taken) => response.write(chunk, taken),
+      end: () => response.end(),
+    };
   }
 
   protected get unsentBytes(): number {

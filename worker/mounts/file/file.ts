@@ -11,7 +11,7 @@ import { HttpError, type ByteString, type Exchange } from "../../http/exchange.t
 import { PreparedReply } from "../../http/prepared.ts";
 import { encodePath } from "../../http/target.ts";
 import { createMediaTypes } from "../../media-types.ts";
-import { defineMount, type Mount } from "../../mount.ts";
+import { defineMount, type Mount, type MountContext } from "../../mount.ts";
 import { cachePolicy } from "./cache-policy.ts";
 import { sendListing } from "./autoindex.ts";
 import { createFinder, release, type Place } from "./find.ts";
@@ -31,13 +31,13 @@ const MAX_PAGE_BYTES = 256 * 1024;
 /** `file://` mounts. */
 export const file = defineMount({
   scheme: "file",
-  provision({ origin, config, docroots, compressor, fileCache, refuse }) {
+  provision({ origin, config, docroots, compressor, fileCache, sendFile, refuse }) {
     const root = docroots(origin.directory, config.symlinks);
     if (typeof root === "string") {
       refuse("origin", root);
       return { handle: (exchange) => exchange.fail(new HttpError(503, "This mount was refused")) };
     }
-    return createFileMount(root, config, compressor, fileCache);
+    return createFileMount(root, config, compressor, fileCache, sendFile);
   },
 });
 
@@ -46,6 +46,7 @@ function createFileMount(
   config: MountConfig,
   compressor: Compressor,
   cache: FileCache,
+  sendFile: MountContext["sendFile"],
 ): Mount {
   const cacheControl = cachePolicy(config);
   const finder = createFinder({
@@ -84,7 +85,7 @@ function createFileMount(
     const { representation } = place;
     try {
       const decision = decide({ method: exchange.method, header }, representation);
-      await sendDecision(exchange, representation, decision);
+      await sendDecision(exchange, representation, decision, sendFile);
     } finally {
       release(representation);
     }

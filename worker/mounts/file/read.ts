@@ -9,6 +9,8 @@ import type { Content } from "../../http/representation.ts";
 
 /** What is read and sent at once. A transfer holds one of these, whatever the size of its file. */
 export const PIECE_BYTES = 64 * 1024;
+/** The same where a client is waited for and most of the file goes past this process. */
+const SMALL_PIECE_BYTES = 16 * 1024;
 
 /** The file is not what it was when it was opened. */
 export class FileChanged extends Error {
@@ -47,43 +49,73 @@ export async function readWhole(
   return body;
 }
 
-/** The pieces one after the other, none larger than PIECE_BYTES but for literal ones. Throws FileChanged, the first time before anything came. */
+/** Sends what it can of a file from `at` on without its being read here: how many bytes that was, and whether the client is full with them. */
+export type PassOn = (
+  at: number,
+  length: number,
+) => Promise<{ readonly bytes: number; readonly isFull: boolean }>;
+
+/**
+ * The pieces one after the other, none larger than PIECE_BYTES but for literal ones; the next is asked for when the one before
+ * has been taken. What `passOn` sends in between is left out. Throws FileChanged, the first time before anything came.
+ */
 export async function* readPieces(
   content: Content,
   pieces: readonly Piece[],
+  passOn?: PassOn,
 ): AsyncGenerator<Uint8Array> {
-  const check = content.kind === "descriptor" ? watchVersion(content) : () => {};
+  const version = content.kind === "descriptor" ? watchVersion(content) : undefined;
   for (const piece of pieces) {
     if (Buffer.isBuffer(piece)) {
       yield piece;
       continue;
     }
-    for (let at = piece.start; at < piece.end; at += PIECE_BYTES) {
-      const bytes = Buffer.allocUnsafeSlow(Math.min(PIECE_BYTES, piece.end - at));
+    let size = PIECE_BYTES;
+    for (let at = piece.start; at < piece.end;) {
+      const bytes = Buffer.allocUnsafeSlow(Math.min(size, piece.end - at));
       await readInto(content, bytes, at);
-      await check(bytes, at);
+      await version?.check();
+      version?.remember(bytes, at);
       yield bytes;
+      at += bytes.length;
+      // The last bytes are always read: they leave only after the file was found to be the same to its end.
+      const most = piece.end - at - SMALL_PIECE_BYTES;
+      if (!passOn || most <= 0) continue;
+      await version?.check();
+      const passed = await passOn(at, most);
+      at += passed.bytes;
+      size = passed.isFull ? SMALL_PIECE_BYTES : PIECE_BYTES;
     }
   }
 }
 
+type Version = {
+  /** Throws FileChanged. */
+  check(): Promise<void>;
+  /** This piece is of the version in hand. */
+  remember(bytes: Buffer, at: number): void;
+};
+
 /**
- * Checks a piece after it was read. A file that only grows is a log that somebody downloads: its beginning stays what it
+ * To be checked after a piece was read. A file that only grows is a log that somebody downloads: its beginning stays what it
  * was announced as. Whether it only grew is told by the piece before, which must still read the same.
  */
-function watchVersion(file: OpenFile): (bytes: Buffer, at: number) => Promise<void> {
+function watchVersion(file: OpenFile): Version {
   let seen = file.stat;
   let before: { readonly bytes: Buffer; readonly at: number } | undefined;
-  return async (bytes, at) => {
-    const now = look(file);
-    if (!isSame(now, seen)) {
+  return {
+    async check() {
+      const now = look(file);
+      if (isSame(now, seen)) return;
       if (now.size <= seen.size || !before) throw new FileChanged();
       const again = Buffer.allocUnsafe(before.bytes.length);
       await readInto(file, again, before.at);
       if (!again.equals(before.bytes)) throw new FileChanged();
       seen = now;
-    }
-    before = { bytes, at };
+    },
+    remember(bytes, at) {
+      before = { bytes, at };
+    },
   };
 }
 

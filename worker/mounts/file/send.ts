@@ -1,17 +1,29 @@
 // Sends what was decided through an exchange, at the client's pace. Whoever found the representation closes it afterwards.
 
+import type { BigIntStats } from "node:fs";
 import type { Writable } from "node:stream";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { HeaderPair } from "../../../config/vhost.ts";
+import type { SendFile } from "../../../posix/send-file.ts";
+import { AnswerBody } from "../../http/answer-body.ts";
 import type { Decision } from "../../http/decide.ts";
 import { HttpError, type Exchange } from "../../http/exchange.ts";
 import type { Representation } from "../../http/representation.ts";
-import { FileChanged, PIECE_BYTES, readPieces, readWhole } from "./read.ts";
+import { FileChanged, PIECE_BYTES, readPieces, readWhole, type PassOn } from "./read.ts";
+
+/** A file that was written more recently is copied. */
+const QUIET_MS = 60_000;
+/** What sendfile(2) is asked for at once. */
+const WINDOW_BYTES = 1024 * 1024;
+/** What one client gets before others have their turn. */
+const TURN_BYTES = 4 * 1024 * 1024;
 
 /** Answers. Throws HttpError for a refusal, FileChanged when nothing was sent and another try may do better. */
 export async function sendDecision(
   exchange: Exchange,
   { content }: Representation,
   { status, fields, length, pieces }: Decision,
+  openSendFile?: () => Promise<SendFile | undefined>,
 ): Promise<void> {
   if (status >= 400) throw new HttpError(status, "", { headers: fields });
   if (status === 304) return exchange.send(status, fields);
@@ -20,13 +32,20 @@ export async function sendDecision(
   if (content.kind === "memory" || length <= PIECE_BYTES)
     return exchange.send(status, fields, await readWhole(content, pieces, length));
 
-  const source = readPieces(content, pieces);
+  let passOn: PassOn | undefined;
+  const source = readPieces(content, pieces, async (at, most) => {
+    return passOn ? passOn(at, most) : { bytes: 0, isFull: false };
+  });
   // Before the head: until then a file that changed can be opened again.
   const first = await source.next();
   const body = exchange.stream(status, withLength);
+  if (content.kind === "descriptor" && body instanceof AnswerBody && isQuiet(content.stat)) {
+    const sendFile = await openSendFile?.();
+    if (sendFile) passOn = passesOn(body, content.fd, sendFile);
+  }
   try {
     for (let next = first; !next.done && !body.destroyed; next = await source.next())
-      if (!body.write(next.value)) await drained(body);
+      await taken(body, next.value);
     body.end();
   } catch (error) {
     // Half of it must not look like the whole of it.
@@ -35,15 +54,47 @@ export async function sendDecision(
   }
 }
 
-function drained(body: Writable): Promise<void> {
+/** Resolves when the kernel has the bytes, or nobody will take them any more. */
+function taken(body: Writable, bytes: Uint8Array): Promise<void> {
   return new Promise((resolve) => {
-    if (body.destroyed) return resolve();
     const go = (): void => {
-      body.off("drain", go);
       body.off("close", go);
       resolve();
     };
-    body.on("drain", go);
+    if (body.destroyed) return resolve();
     body.on("close", go);
+    body.write(bytes, go);
   });
+}
+
+/**
+ * Pages that the kernel has not sent yet change with their file, which no later look can undo. So only files are sent this way
+ * that have rested for a while: one that is being written is copied. A change that comes nevertheless cuts the answer as ever.
+ */
+function isQuiet({ mtimeNs }: BigIntStats): boolean {
+  return Date.now() - Number(mtimeNs / 1_000_000n) > QUIET_MS;
+}
+
+/** Sends from the page cache as long as the client takes it, in turns, for others wait too. */
+function passesOn(body: AnswerBody, fd: number, sendFile: SendFile): PassOn {
+  let isSupported = true;
+  return async (at, most) => {
+    let bytes = 0;
+    for (let turnBytes = 0; isSupported && bytes < most;) {
+      const { descriptor } = body;
+      if (descriptor === undefined) break;
+      const sent = sendFile(descriptor, fd, at + bytes, Math.min(WINDOW_BYTES, most - bytes));
+      if (sent === "full") return { bytes, isFull: true };
+      if (sent === "unsupported") isSupported = false;
+      if (typeof sent !== "number") return { bytes, isFull: false };
+      body.passed(sent);
+      bytes += sent;
+      turnBytes += sent;
+      if (turnBytes < TURN_BYTES) continue;
+      // Whether the file is still the same is looked at again, too.
+      await nextTurn();
+      break;
+    }
+    return { bytes, isFull: bytes > 0 };
+  };
 }

@@ -1,0 +1,82 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { closeSync, openSync, writeFileSync } from "node:fs";
+import net from "node:net";
+import { join } from "node:path";
+import { test, type TestContext } from "node:test";
+import { openSendFile } from "../../posix/send-file.ts";
+import { temporaryDirectory } from "../helpers/site.ts";
+
+const skip = process.platform !== "linux";
+
+/** Both ends of a connection, and the descriptor of one of them. */
+async function connectedPair(
+  t: TestContext,
+): Promise<{ sender: net.Socket; fd: number; receiver: net.Socket }> {
+  const server = net.createServer({ pauseOnConnect: true }).listen(0, "127.0.0.1");
+  t.after(() => server.close());
+  await once(server, "listening");
+  const address = server.address();
+  assert.ok(address && typeof address === "object");
+  const sender = net.connect(address.port, "127.0.0.1");
+  const [[receiver]] = (await Promise.all([
+    once(server, "connection"),
+    once(sender, "connect"),
+  ])) as [[net.Socket], unknown];
+  t.after(() => sender.destroy());
+  t.after(() => receiver.destroy());
+  const handle: unknown = Reflect.get(sender, "_handle");
+  assert.ok(handle && typeof handle === "object");
+  return { sender, fd: Number(Reflect.get(handle, "fd")), receiver };
+}
+
+function openFile(t: TestContext, bytes: Uint8Array): number {
+  const path = join(temporaryDirectory(t), "file");
+  writeFileSync(path, bytes);
+  const fd = openSync(path, "r");
+  t.after(() => closeSync(fd));
+  return fd;
+}
+
+test(
+  "SendFile sends the bytes that were asked for, and says where the file ends",
+  { skip },
+  async (t) => {
+    const sendFile = await openSendFile();
+    assert.ok(sendFile);
+    const bytes = Buffer.from(Array.from({ length: 300_000 }, (_, index) => index % 251));
+    const file = openFile(t, bytes);
+    const { sender, fd, receiver } = await connectedPair(t);
+    assert.equal(sendFile(fd, file, 1_000, 200_000), 200_000);
+    assert.equal(sendFile(fd, file, 300_000, 10), "cold");
+    sender.end();
+    const received = Buffer.concat(await receiver.toArray());
+    assert.ok(received.equals(bytes.subarray(1_000, 201_000)));
+  },
+);
+
+test("SendFile stops when the client takes no more", { skip }, async (t) => {
+  const sendFile = await openSendFile();
+  assert.ok(sendFile);
+  const file = openFile(t, Buffer.alloc(64_000_000));
+  const { fd } = await connectedPair(t);
+  let at = 0;
+  for (;;) {
+    const sent = sendFile(fd, file, at, 1_000_000);
+    if (typeof sent !== "number") {
+      assert.equal(sent, "full");
+      break;
+    }
+    at += sent;
+    assert.ok(at < 64_000_000, "a client that reads nothing takes everything");
+  }
+});
+
+test("SendFile refuses what is no file", { skip }, async (t) => {
+  const sendFile = await openSendFile();
+  assert.ok(sendFile);
+  const { fd } = await connectedPair(t);
+  const directory = openSync("/", "r");
+  t.after(() => closeSync(directory));
+  assert.equal(sendFile(fd, directory, 0, 10), "unsupported");
+});
