@@ -81,6 +81,8 @@ export class CgiRun {
     await this.#relay();
     const exit = await exited;
     await closed;
+    // Its input may not have come to an end, and nobody would take the rest.
+    this.#child.stdin?.destroy();
     const { code, signal } = exit;
     if (code !== 0 && this.#lastResort === undefined)
       log.warn({ code, signal, stderr: said }, "CGI program failed");

@@ -220,6 +220,25 @@ suite("a client that goes", () => {
   });
 });
 
+test("uploads that break off leave no descriptor", { skip: noProc }, async (t) => {
+  const server = await serveCgi(t, `printf '${TEXT}'; cat >/dev/null`);
+  const breakOff = async (count: number): Promise<void> => {
+    for (let index = 0; index < count; index += 1) {
+      const started = server.counters.cgiStarted;
+      const client = request(server.url, { method: "POST", headers: { "Content-Length": "100" } });
+      client.on("error", () => {});
+      client.write("half");
+      await until("the program runs", () => server.counters.cgiStarted > started);
+      client.destroy();
+      await settled(server);
+    }
+  };
+  await breakOff(1);
+  const before = openDescriptors() ?? 0;
+  await breakOff(20);
+  await until("no descriptor more than before", () => (openDescriptors() ?? 0) <= before);
+});
+
 test("a mount runs so many programs, queues some requests, and tells the others to come back", async (t) => {
   // Each run waits for its byte.
   const script = `printf '${TEXT}'; dd bs=1 count=1 if="$SCRIPT_FILENAME.go" 2>/dev/null`;
