@@ -330,8 +330,10 @@ test(
     const target = (fd: string): string => readlinkSync(`/proc/${worker?.pid}/fd/${fd}`);
     assert.equal(target("0"), "/dev/null");
     for (const fd of ["3", "4"]) assert.match(target(fd), /^socket:/, fd);
+    // Where a worker notes which plugin it is in.
+    assert.match(target("5"), /^\/memfd:portico/);
     // What follows Node opened for itself: event loop and wake-up pipes, no file and no further socket.
-    const others = readdirSync(`/proc/${worker?.pid}/fd`).filter((fd) => Number(fd) > 4);
+    const others = readdirSync(`/proc/${worker?.pid}/fd`).filter((fd) => Number(fd) > 5);
     for (const fd of others) assert.match(target(fd), /^(?:anon_inode:|pipe:|\/dev\/null)/, fd);
     assert.ok(others.length > 0);
   },

@@ -163,7 +163,11 @@ test("php-fpm serves .php files below a directory", async (t) => {
   assert.equal((await report(chunked)).raw, body.length);
   await (await fetch(`${url}/page.php?error`)).text();
   await portico.log(/said on stderr/);
-  await assert.rejects(async () => await (await fetch(`${url}/page.php?die`)).text());
+  // Cut in the middle; or a 502, where the kernel threw away what the dead process had written.
+  const died = await fetch(`${url}/page.php?die`)
+    .then(async (response) => ({ status: response.status, text: await response.text() }))
+    .catch(() => undefined);
+  assert.ok(died === undefined || died.status === 502, `complete with ${died?.status}`);
 
   fpm.kill("SIGTERM");
   await waitUntil(
