@@ -149,3 +149,26 @@ test("trusted-proxies: X-Forwarded-For from them is who is seen, from nobody els
   assert.equal(await ask("behind"), "198.51.100.7 0 true");
   assert.match((await ask("front")) ?? "", /^127\.0\.0\.1 [1-9]\d* false$/);
 });
+
+test("trusted-proxies: a program hears of no port where only an address is known", async (t) => {
+  const script =
+    "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n%s' \"$REMOTE_ADDR ${REMOTE_PORT-none}\"\n";
+  const portico = await startPortico(t, {
+    conf: {
+      global: { "trusted-proxies": ["127.0.0.1"] },
+      vhosts: [
+        {
+          name: "h",
+          port: 0,
+          interface: "127.0.0.1",
+          mounts: [{ mountpoint: "/", origin: "cgi://./who.cgi" }],
+        },
+      ],
+    },
+    files: { "who.cgi": script },
+    workers: 1,
+  });
+  const headers = { "x-forwarded-for": "192.0.2.7" };
+  assert.equal(await (await fetch(portico.url(), { headers })).text(), "192.0.2.7 none");
+  assert.match(await (await fetch(portico.url())).text(), /^127\.0\.0\.1 [1-9]\d*$/);
+});

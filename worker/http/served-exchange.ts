@@ -126,7 +126,8 @@ export abstract class ServedExchange extends ServedRequest implements Exchange {
   }
 
   onAbort(callback: () => void): void {
-    if (this.#isGone()) queueMicrotask(callback);
+    // A refusal that is on its way is the answer: what the mount has yet to begin, nobody waits for.
+    if (this.#isGone() || this.#mark === "rejected") queueMicrotask(callback);
     else this.#onAbort.push(callback);
   }
 

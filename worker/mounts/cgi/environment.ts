@@ -51,7 +51,8 @@ export function createEnvironment(
     // A Unix socket has no port: then it is what the scheme implies, as for clients of a proxy in front.
     variables.set("SERVER_PORT", String(exchange.localPort || (exchange.secure ? 443 : 80)));
     variables.set("REMOTE_ADDR", exchange.remoteAddress);
-    variables.set("REMOTE_PORT", String(exchange.remotePort));
+    // Nobody knows it of a client behind a proxy, and a Unix socket has none.
+    if (exchange.remotePort > 0) variables.set("REMOTE_PORT", String(exchange.remotePort));
     if (exchange.secure) {
       variables.set("HTTPS", "on");
       for (const [name, value] of clientVariables(exchange.client)) variables.set(name, value);
