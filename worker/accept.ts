@@ -33,9 +33,11 @@ export function createAcceptor(
   onConnection: (socket: net.Socket) => void,
   onExhausted: () => void = () => {},
 ): Acceptor {
+  // One for all connections.
+  const countClosed = (): void => void (counters.openConnections -= 1);
   const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     counters.openConnections += 1;
-    socket.once("close", () => (counters.openConnections -= 1));
+    socket.on("close", countClosed);
     onConnection(socket);
   });
   let complainedAt = -COMPLAINT_MS;
@@ -98,16 +100,49 @@ export function describeConnection(
   listener: WorkerListener,
   tls?: TlsSession,
 ): Connection {
-  const origin = originOf(socket);
-  return {
-    listener: listener.address,
-    remoteAddress: origin?.remoteAddress ?? plainAddress(socket.remoteAddress),
-    remotePort: origin?.remotePort ?? socket.remotePort ?? 0,
-    localAddress: localAddressOf(socket),
-    localPort: socket.localPort ?? listener.port,
-    secure: tls !== undefined,
-    ...(tls && { tls }),
-  };
+  return new SocketConnection(socket, listener, tls);
+}
+
+type Place = { readonly address: string; readonly port: number };
+
+/** The kernel is asked where it arrived when somebody wants to know; for most nobody does. */
+class SocketConnection implements Connection {
+  readonly listener: string;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly secure: boolean;
+  readonly tls?: TlsSession;
+  readonly #socket: net.Socket;
+  #place: Place | undefined;
+  readonly #listener: WorkerListener;
+
+  constructor(socket: net.Socket, listener: WorkerListener, tls: TlsSession | undefined) {
+    const origin = originOf(socket);
+    this.listener = listener.address;
+    this.remoteAddress = origin?.remoteAddress ?? plainAddress(socket.remoteAddress);
+    this.remotePort = origin?.remotePort ?? socket.remotePort ?? 0;
+    this.secure = tls !== undefined;
+    if (tls) this.tls = tls;
+    this.#socket = socket;
+    this.#listener = listener;
+    // Little beside a handshake.
+    if (tls) this.#locate();
+  }
+
+  get localAddress(): string {
+    return this.#locate().address;
+  }
+  get localPort(): number {
+    return this.#locate().port;
+  }
+
+  /** A socket that has closed does not know any more. */
+  #locate(): Place {
+    return (this.#place ??= {
+      address: localAddressOf(this.#socket),
+      port: this.#socket.localPort ?? this.#listener.port,
+    });
+  }
 }
 
 /** The address a client came to, as vhosts are chosen by. */

@@ -28,7 +28,9 @@ export function createIdentify({ trusted, givesIds }: IdentifyOptions): Identify
   return (connection, rawHeaders) => {
     const isProxied = proxies.has(connection.remoteAddress);
     const client = isProxied ? clientBehind(connection, rawHeaders, proxies) : connection;
-    return givesIds ? { ...client, requestId: stampRequest(rawHeaders, isProxied) } : client;
+    return givesIds
+      ? { ...fieldsOf(client), requestId: stampRequest(rawHeaders, isProxied) }
+      : client;
   };
 }
 
@@ -41,11 +43,17 @@ function clientBehind(
   const chain = fieldOf(rawHeaders, "x-forwarded-for");
   const remoteAddress = chain === undefined ? undefined : findClient(chain, proxies);
   return {
-    ...connection,
+    ...fieldsOf(connection),
     // The port that belongs to an address behind a proxy is not known here.
     ...(remoteAddress !== undefined && { remoteAddress, remotePort: 0 }),
     secure: readScheme(fieldOf(rawHeaders, "x-forwarded-proto")) ?? connection.secure,
   };
+}
+
+/** A copy has to name what a connection finds out when it is asked. */
+function fieldsOf(connection: Connection): Connection {
+  const { localAddress, localPort } = connection;
+  return { ...connection, localAddress, localPort };
 }
 
 /**

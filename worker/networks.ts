@@ -30,6 +30,8 @@ export function createNetworks(entries: readonly string[]): Networks {
 /** An IPv4 client looks the same on an IPv6 socket (RFC 4291 2.5.5.2); a client of a Unix socket has no address. */
 export function plainAddress(address: string | undefined): string {
   if (address === undefined) return UNIX_CLIENTS;
+  // Most are what they are to be.
+  if (!address.startsWith(":")) return address;
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
   return mapped?.[1] ?? address;
 }

@@ -9,14 +9,15 @@ import { createProxyReader, type Origin } from "./proxy-protocol.ts";
 
 /** On the socket of the connection. */
 const ORIGIN = Symbol("origin");
+/** Undocumented: the socket below a TLSSocket. Nothing public leads to it; a test over TLS holds on to it. */
+const BELOW = "_parent";
+type Marked = { [ORIGIN]?: Origin; [BELOW]?: Marked | null };
 
 /** The client that a proxy named, undefined where none did. Takes the TLS socket as well as the one below it. */
 export function originOf(socket: Socket): Origin | undefined {
-  const own = Reflect.get(socket, ORIGIN) as Origin | undefined;
-  if (own) return own;
-  // Undocumented: the socket below a TLSSocket. Nothing public leads to it; a test over TLS holds on to it.
-  const below = Reflect.get(socket, "_parent") as object | null | undefined;
-  return below ? (Reflect.get(below, ORIGIN) as Origin | undefined) : undefined;
+  const marked = socket as Marked;
+  if (marked[ORIGIN]) return marked[ORIGIN];
+  return marked[BELOW]?.[ORIGIN];
 }
 
 export type ProxyArrivalOptions = {
@@ -71,7 +72,7 @@ function readHeader(socket: Socket, options: ProxyArrivalOptions, pass: () => vo
     socket.off("data", take).off("end", cut).off("close", stopWaiting);
     if (header.kind === "refused") return refuse(socket, options, header.why);
     socket.off("error", cut);
-    if (header.origin) Reflect.set(socket, ORIGIN, header.origin);
+    if (header.origin) (socket as Marked)[ORIGIN] = header.origin;
     if (header.rest.length > 0) socket.unshift(header.rest);
     pass();
     // Paused by hand it would stay so, whoever listens now.

@@ -119,27 +119,29 @@ function withPages(fields: ConfiguredFields, pages: ErrorPages | undefined): Con
 /** Builds the look-up from listener and host to vhost. */
 export function createRouter(listeners: readonly ListenerVhosts[]): Router {
   const tables = new Map(listeners.map((entry) => [entry.listener, buildListener(entry)]));
-  function find(listener: string, localAddress: string, host: string | undefined): SiteVhost {
+  function find(arrival: Pick<Arrival, "listener" | "localAddress">, host: string | undefined) {
+    const { listener } = arrival;
     const table = tables.get(listener);
     if (!table) throw new Error(`No vhosts for the listener "${listener}"`);
-    const names = table.byAddress.get(localAddress) ?? table.names;
+    // The local address is asked for only where it matters: it costs a call to the kernel.
+    const names = table.byAddress?.get(arrival.localAddress) ?? table.names;
     return (host === undefined ? undefined : names.byHost(host)) ?? names.first;
   }
   return {
-    vhostFor: (connection, host) =>
-      find(connection.listener, connection.localAddress, host).seenBy(connection),
-    find,
+    vhostFor: (connection, host) => find(connection, host).seenBy(connection),
+    find: (listener, localAddress, host) => find({ listener, localAddress }, host),
   };
 }
 
 type Names = { readonly first: SiteVhost; readonly byHost: NameTable<SiteVhost> };
-type Table = { readonly names: Names; readonly byAddress: ReadonlyMap<string, Names> };
+type Table = { readonly names: Names; readonly byAddress: ReadonlyMap<string, Names> | undefined };
 
 function buildListener(entry: ListenerVhosts): Table {
   const overrides = entry.overrides.map(
     ({ address, vhosts }) => [address, buildNames(entry.listener, vhosts)] as const,
   );
-  return { names: buildNames(entry.listener, entry.vhosts), byAddress: new Map(overrides) };
+  const byAddress = overrides.length === 0 ? undefined : new Map(overrides);
+  return { names: buildNames(entry.listener, entry.vhosts), byAddress };
 }
 
 function buildNames(listener: string, vhosts: readonly SiteVhost[]): Names {

@@ -6,6 +6,7 @@ export type Connection = {
   /** IPv4 clients of a dual-stack socket are shown as plain IPv4. */
   readonly remoteAddress: string;
   readonly remotePort: number;
+  /** To be asked for while the socket is open; it is known from then on. */
   readonly localAddress: string;
   readonly localPort: number;
   readonly secure: boolean;

@@ -50,12 +50,15 @@ export class LaneConnection implements Ringing {
   /** The last answer is given; or the client has closed its side, and whatever it asked before is all it will get. */
   #isLast = false;
   #hasEnded = false;
+  /** The client itself has said that its request is the last one. */
+  #isLeaving = false;
   #waits = 0;
   /** When the request was asked that a mount had to fetch something for. */
   #askedAt: number | undefined;
-  /** While the client takes its time with an answer; and when that was last looked at. */
+  /** While the client takes its time with an answer; when that was last looked at, and who listens to Node's timer. */
   #pace: Pace | undefined;
   #watchedAt = 0;
+  #onStall: (() => void) | undefined;
   /** Made once it is needed: most answers of a TCP connection leave at once. */
   #whenWritten: ((error?: Error | null) => void) | undefined;
 
@@ -116,7 +119,7 @@ export class LaneConnection implements Ringing {
   }
 
   /** Nothing moves on the socket any more. */
-  onStall(): void {
+  #stall(): void {
     if (this.#state !== "flushing") return;
     this.#context.counters.worker.clientsTooSlow += 1;
     this.#socket.destroy();
@@ -151,7 +154,7 @@ export class LaneConnection implements Ringing {
     // Node's own timer knows of every byte that moves.
     if (!this.#pace) {
       this.#pace = new Pace(minSendRate, sendMs, () => takenBytes(socket));
-      socket.setTimeout(sendMs);
+      socket.setTimeout(sendMs, (this.#onStall ??= () => this.#stall()));
     } else if (this.#pace.spend(now - this.#watchedAt)) {
       this.#context.counters.worker.clientsTooSlow += 1;
       socket.destroy();
@@ -231,6 +234,7 @@ export class LaneConnection implements Ringing {
     if (!this.#visit.choose(vhost)) return "foreign";
     const closes = head.closes || isDraining() || this.#visit.requests >= limits.maxRequests;
     this.#isLast = closes;
+    this.#isLeaving = head.closes;
     const { isHead } = head;
     const frame = frameOf(vhost, configured);
     const sent = reply.write(out, frame, clock, isHead, closes);
@@ -255,7 +259,9 @@ export class LaneConnection implements Ringing {
     if (!tells && socket.writableLength === 0) {
       for (const outcome of outcomes) settle(counters, outcome);
       outcomes.length = 0;
-      if (this.#isLast) this.#linger();
+      // The kernel has the answer, and nothing may come any more that would turn the end into a reset (RFC 9112 9.6).
+      if (this.#isLeaving && this.#held === undefined) this.#depart();
+      else if (this.#isLast) this.#linger();
       return;
     }
     if (!tells) socket.write(EMPTY, (this.#whenWritten ??= this.#afterWrite()));
@@ -280,7 +286,7 @@ export class LaneConnection implements Ringing {
     this.#unsettled = undefined;
     if (this.#pace) {
       this.#pace = undefined;
-      this.#socket.setTimeout(0);
+      this.#socket.setTimeout(0, this.#onStall);
     }
     if (this.#isLast) this.#linger();
     else this.#proceed(performance.now());
@@ -337,6 +343,12 @@ export class LaneConnection implements Ringing {
   #finish(): void {
     this.#enter("lingering", performance.now());
     this.#socket.end();
+  }
+
+  /** The client has its last answer, and has nothing more to say. */
+  #depart(): void {
+    this.#state = "lingering";
+    this.#socket.destroy();
   }
 
   #linger(): void {

@@ -6,6 +6,7 @@ import type { RequestLimits } from "../limits.ts";
 import type { Router, SiteVhost } from "../router.ts";
 import type { Clocks } from "./clocks.ts";
 import type { Connection } from "./connection.ts";
+import type { HostMemory } from "./host-memory.ts";
 import type { LaneHead } from "./lane-head.ts";
 import type { Outcome } from "./ledger.ts";
 import type { Past } from "./node-http1.ts";
@@ -23,6 +24,7 @@ export type LaneContext = {
   readonly wheel: Wheel<Ringing>;
   /** Serves one request after the other; nothing of it outlives a call. */
   readonly head: LaneHead;
+  readonly hosts: HostMemory;
   readonly clock: ReplyClock;
   /** The batch in hand, what is to be written and who gets it; both empty between calls. */
   readonly out: Buffer[];

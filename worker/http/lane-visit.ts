@@ -3,7 +3,6 @@
 import type { Socket } from "node:net";
 import type { SiteVhost } from "../router.ts";
 import type { Connection } from "./connection.ts";
-import { parseAuthority } from "./host.ts";
 import type { LaneContext } from "./lane-context.ts";
 import type { Outcome } from "./ledger.ts";
 import type { Past } from "./node-http1.ts";
@@ -34,11 +33,12 @@ export class LaneVisit {
 
   /** The vhost that the request in hand asks; undefined where its Host field names none. */
   find(): SiteVhost | undefined {
-    const { head, router } = this.#context;
+    const { head, hosts, router } = this.#context;
+    const { host } = head;
     // Nearly always.
-    if (head.host === this.#host) return this.#vhost;
-    const authority = parseAuthority(head.host);
-    return authority && router.vhostFor(this.#connection, authority.host);
+    if (host === this.#host) return this.#vhost;
+    const known = hosts.find(host);
+    return known && router.vhostFor(this.#connection, known.host);
   }
 
   /** The request in hand is answered for `vhost`. False where that has no place for another connection. */
@@ -48,10 +48,9 @@ export class LaneVisit {
       this.#leaveSeat();
       this.#isSeated = true;
     }
-    const { head } = this.#context;
+    const { head, hosts } = this.#context;
     this.#vhost = vhost;
-    // A copy: the string at hand is a part of the whole head, which would be kept with it.
-    if (this.#host !== head.host) this.#host = Buffer.from(head.host, "latin1").toString("latin1");
+    if (this.#requests === 0 || this.#host !== head.host) this.#host = hosts.find(head.host)?.text;
     if (this.#requests === 0) vhost.counters.connections += 1;
     this.#requests += 1;
     vhost.counters.rx += head.length;

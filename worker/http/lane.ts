@@ -5,6 +5,7 @@ import type { Socket } from "node:net";
 import { defaultRequestLimits } from "../limits.ts";
 import { completeClocks } from "./clocks.ts";
 import { HttpError } from "./exchange.ts";
+import { HostMemory } from "./host-memory.ts";
 import { LaneConnection } from "./lane-connection.ts";
 import type { LaneContext } from "./lane-context.ts";
 import { LaneHead } from "./lane-head.ts";
@@ -34,6 +35,7 @@ export function createLane(options: Http1FrontOptions): Http1Front {
     counters,
     wheel,
     head: new LaneHead(limits),
+    hosts: new HostMemory(),
     clock: new ReplyClock(),
     out: [],
     outcomes: [],
@@ -50,6 +52,8 @@ export function createLane(options: Http1FrontOptions): Http1Front {
     handOver(socket, rest, connection, past) {
       detach(socket);
       if (socket.destroyed) return;
+      // On the other way somebody may ask for it when the socket has closed.
+      void connection.localAddress;
       if (rest.length > 0) socket.unshift(rest);
       // Node's parser listens, which wakes no socket that was told to pause.
       if (socket.isPaused()) socket.resume();
@@ -71,7 +75,6 @@ export function createLane(options: Http1FrontOptions): Http1Front {
       socket.on("data", onData);
       socket.on("end", onEnd);
       socket.on("close", onClose);
-      socket.on("timeout", onTimeout);
     },
     drain() {
       isDraining = true;
@@ -105,7 +108,6 @@ function detach(socket: LaneSocket): void {
   socket.off("data", onData);
   socket.off("end", onEnd);
   socket.off("close", onClose);
-  socket.off("timeout", onTimeout);
 }
 
 function onData(this: LaneSocket, chunk: Buffer): void {
@@ -118,10 +120,6 @@ function onEnd(this: LaneSocket): void {
 
 function onClose(this: LaneSocket): void {
   this[LANE]?.onClose();
-}
-
-function onTimeout(this: LaneSocket): void {
-  this[LANE]?.onStall();
 }
 
 function ignore(): void {}

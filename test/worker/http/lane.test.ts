@@ -384,3 +384,24 @@ test("Lane never asks a mount behind a guard, nor on a vhost that must find out 
   assert.equal(await bodyOf("/", "id"), "slow");
   assert.match((await bodyOf("/", "locked")) ?? "", /404/);
 });
+
+test("Lane closes behind the last answer of a client that wanted it to be the last, and waits for one that says more", async (t) => {
+  const site = await startSite(t, {
+    vhosts: [{ name: "h", mounts: MOUNTS }],
+    clocks: { lingerMs: 3_600_000 },
+  });
+  const [polite, chatty] = [await connect(site.port), await connect(site.port)];
+  // Neither client closes its own side yet.
+  polite.write(LAST);
+  await once(polite.socket, "end");
+  assert.equal((await polite.replies(1))[0]?.status, 301);
+  chatty.write(`${LAST}POST`);
+  await once(chatty.socket, "end");
+  const [ofPolite, ofChatty] = site.accepted;
+  assert.equal(ofPolite?.destroyed, true);
+  assert.equal(ofChatty?.destroyed, false);
+  chatty.socket.end();
+  await once(ofChatty, "close");
+  polite.socket.destroy();
+  chatty.socket.destroy();
+});
