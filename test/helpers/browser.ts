@@ -22,11 +22,16 @@ const ARGUMENTS = [
   "--disable-sync",
 ];
 
-/** Starts a browser; undefined where there is none, and then the test is skipped. */
-export async function launchBrowser(t: TestContext): Promise<Browser | undefined> {
+/** Starts a browser; undefined where there is none, and then the test is skipped. `home` has the certificates it trusts. */
+export async function launchBrowser(t: TestContext, home?: string): Promise<Browser | undefined> {
   const executablePath = needs(t, "Chromium", CHROMIUM);
   if (executablePath === undefined) return undefined;
-  const browser = await chromium.launch({ executablePath, args: ARGUMENTS });
+  const env = Object.fromEntries(
+    Object.entries({ ...process.env, ...(home !== undefined && { HOME: home }) }).filter(
+      (entry): entry is [string, string] => entry[1] !== undefined,
+    ),
+  );
+  const browser = await chromium.launch({ executablePath, args: ARGUMENTS, env });
   t.after(() => browser.close());
   return browser;
 }
