@@ -101,9 +101,9 @@ test("Chromium trusts the certificate and gets everything over HTTP/2", async (t
     (origin) =>
       new Promise((resolve, reject) => {
         const socket = new WebSocket(new URL("/", origin), "lws-mirror-protocol");
-        socket.onopen = () => socket.send("over TLS");
-        socket.onmessage = ({ data }) => resolve(data);
-        socket.onerror = () => reject(new Error("No WebSocket"));
+        socket.addEventListener("open", () => socket.send("over TLS"));
+        socket.addEventListener("message", ({ data }) => resolve(data));
+        socket.addEventListener("error", () => reject(new Error("No WebSocket")));
       }),
     url.replace("https", "wss"),
   );
