@@ -6,7 +6,7 @@ import type { Logger } from "../log/logger.ts";
 import { describeConnection, hasLeft, localAddressOf } from "./accept.ts";
 import type { Counters } from "./counters.ts";
 import type { TlsSession } from "./http/connection.ts";
-import type { Http1Front } from "./http/node-http1.ts";
+import type { Front } from "./http/front.ts";
 import { refusePlainText } from "./plain-on-tls.ts";
 import { rawMode, sniffHttp, type RawTable } from "./raw.ts";
 import type { Router } from "./router.ts";
@@ -19,7 +19,7 @@ export type ArrivalOptions = {
   readonly configuration: Configuration;
   readonly counters: Counters;
   readonly log: Logger;
-  readonly front: Http1Front;
+  readonly front: Front;
   readonly router: Router;
   readonly raw: RawTable;
 };

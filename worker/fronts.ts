@@ -2,14 +2,14 @@
 
 import type { Socket } from "node:net";
 import { createLane } from "./http/lane.ts";
-import type { Http1Front, Http1FrontOptions } from "./http/node-http1.ts";
+import type { Front, FrontOptions } from "./http/front.ts";
 import { createHttp2Front } from "./http2/front.ts";
 
 /** As TLS names it (RFC 9113 3.2). */
 const HTTP2 = "h2";
 
 /** Starts all fronts. */
-export function createFronts(options: Http1FrontOptions): Http1Front {
+export function createFronts(options: FrontOptions): Front {
   const http1 = createLane(options);
   const http2 = createHttp2Front(options);
   return {

@@ -21,11 +21,8 @@ import { createFileCache } from "../../worker/file-cache.ts";
 import { createDocroots } from "../../worker/docroot.ts";
 import type { Clocks } from "../../worker/http/clocks.ts";
 import { createLane } from "../../worker/http/lane.ts";
-import {
-  type Http1Front,
-  type Http1FrontOptions,
-  type UpgradeRequest,
-} from "../../worker/http/node-http1.ts";
+import type { Front, FrontOptions } from "../../worker/http/front.ts";
+import type { UpgradeRequest } from "../../worker/http/upgrade-request.ts";
 import { defaultRequestLimits, type RequestLimits } from "../../worker/limits.ts";
 import type { Mount } from "../../worker/mount.ts";
 import { callback } from "../../worker/mounts/callback.ts";
@@ -60,7 +57,7 @@ export type TestSiteOptions = {
   readonly clocks?: Partial<Clocks>;
   readonly limits?: Partial<RequestLimits>;
   /** Serves all connections; by default HTTP/1.1 with the lane. */
-  readonly createFront?: (options: Http1FrontOptions) => Http1Front;
+  readonly createFront?: (options: FrontOptions) => Front;
   /** 0 by default: what is on disk is what is sent, at once. */
   readonly fileCacheBytes?: number;
   readonly sendFile?: () => Promise<SendFile | undefined>;
@@ -72,7 +69,7 @@ export type TestSiteOptions = {
 
 export type TestSite = {
   readonly port: number;
-  readonly front: Http1Front;
+  readonly front: Front;
   readonly counters: Counters;
   /** Lines of the access log of all vhosts. */
   readonly logged: string[];

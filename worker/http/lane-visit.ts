@@ -5,7 +5,7 @@ import type { SiteVhost } from "../router.ts";
 import type { Connection } from "./connection.ts";
 import type { LaneContext } from "./lane-context.ts";
 import type { Outcome } from "./ledger.ts";
-import type { Past } from "./node-http1.ts";
+import type { Past } from "./http1-connection.ts";
 
 export class LaneVisit {
   readonly #context: LaneContext;

@@ -9,7 +9,8 @@ import { HostMemory } from "./host-memory.ts";
 import { LaneConnection } from "./lane-connection.ts";
 import type { LaneContext } from "./lane-context.ts";
 import { LaneHead } from "./lane-head.ts";
-import { createHttp1Front, type Http1Front, type Http1FrontOptions } from "./node-http1.ts";
+import type { Front, FrontOptions } from "./front.ts";
+import { createHttp1Front } from "./node-http1.ts";
 import { prepareError, ReplyClock, type ReplyFrame } from "./prepared.ts";
 import type { ConfiguredFields } from "./response-head.ts";
 import { createWheel } from "./wheel.ts";
@@ -19,7 +20,7 @@ const LANE = Symbol("lane");
 type LaneSocket = Socket & { [LANE]?: LaneConnection | undefined };
 
 /** Starts a lane with Node's parser behind it. */
-export function createLane(options: Http1FrontOptions): Http1Front {
+export function createLane(options: FrontOptions): Front {
   const { counters, router, serverString, limits = defaultRequestLimits } = options;
   const clocks = completeClocks(options.clocks);
   const slow = createHttp1Front(options);

@@ -3,51 +3,15 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import type { TLSSocket } from "node:tls";
-import type { Logger } from "../../log/logger.ts";
-import type { Counters } from "../counters.ts";
-import { defaultRequestLimits, type RequestLimits } from "../limits.ts";
-import type { Router } from "../router.ts";
-import { completeClocks, type ClockOptions, type Clocks } from "./clocks.ts";
-import type { Connection } from "./connection.ts";
-import { Http1Connection, type Http1Context, type Past } from "./http1-connection.ts";
+import { defaultRequestLimits } from "../limits.ts";
+import { completeClocks } from "./clocks.ts";
+import { Http1Connection, type Http1Context } from "./http1-connection.ts";
+import type { Front, FrontOptions } from "./front.ts";
 import { http } from "./lean-http.ts";
 import type { ParserError } from "./parser-fault.ts";
-import type { UpgradeRequest } from "./upgrade-request.ts";
-
-export type { Clocks, Connection, Past, UpgradeRequest };
-
-export type Http1FrontOptions = {
-  readonly router: Router;
-  /** Value of the Server field; undefined sends none. */
-  readonly serverString: string | undefined;
-  readonly clocks: ClockOptions;
-  readonly limits?: RequestLimits;
-  readonly counters: Counters;
-  readonly log: Logger;
-  /** Gets each WebSocket handshake; must settle it. */
-  readonly onUpgrade: (upgrade: UpgradeRequest) => void;
-};
-
-export type Http1Front = {
-  /** Takes over a connection; bytes already read must have been unshifted. Its server needs `allowHalfOpen` and `noDelay`; whoever accepts counts open connections. */
-  adopt(socket: Socket | TLSSocket, connection: Connection, past?: Past): void;
-  /** From now on every answer is the last of its connection; idle connections stay until their keep-alive time is over. */
-  drain(): void;
-  /** Closes up to so many kept connections, those idle longest first, and tells how many. */
-  shedIdle(count: number): number;
-  /** Closes connections without a request. */
-  closeIdle(): void;
-  /** Cuts every connection and ends all timers. */
-  stop(): void;
-  /** Requests in flight, undecided upgrades among them. */
-  readonly active: number;
-  /** Connections here; those that switched to another protocol have left. */
-  readonly open: number;
-};
 
 /** Starts a front. */
-export function createHttp1Front(options: Http1FrontOptions): Http1Front {
+export function createHttp1Front(options: FrontOptions): Front {
   const { counters, limits = defaultRequestLimits } = options;
   const clocks = completeClocks(options.clocks);
   const connections = new Set<Http1Connection>();

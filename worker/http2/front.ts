@@ -4,7 +4,7 @@ import type { Socket } from "node:net";
 import { completeClocks } from "../http/clocks.ts";
 import { defaultRequestLimits } from "../limits.ts";
 import type { Connection } from "../http/connection.ts";
-import type { Http1Front, Http1FrontOptions } from "../http/node-http1.ts";
+import type { Front, FrontOptions } from "../http/front.ts";
 import { Http2Connection } from "./connection.ts";
 import type { Http2Context } from "./context.ts";
 import { createFieldEncoder } from "./hpack-encoder.ts";
@@ -16,10 +16,10 @@ import { createChunkPool } from "./output.ts";
 const COMPLAINT_MS = 1_000;
 
 /** The same as for HTTP/1.1, and limits that only HTTP/2 needs. */
-export type Http2FrontOptions = Http1FrontOptions & { readonly http2Limits?: Partial<Http2Limits> };
+export type Http2FrontOptions = FrontOptions & { readonly http2Limits?: Partial<Http2Limits> };
 
 /** Starts a front. */
-export function createHttp2Front(options: Http2FrontOptions): Http1Front {
+export function createHttp2Front(options: Http2FrontOptions): Front {
   const { counters, log, limits: requestLimits = defaultRequestLimits } = options;
   const clocks = completeClocks(options.clocks);
   const connections = new Set<Http2Connection>();

@@ -6,11 +6,8 @@ import { join } from "node:path";
 import { suite, test, type TestContext } from "node:test";
 import type { VhostCounters } from "../../../ipc/stats.ts";
 import { HttpError } from "../../../worker/http/exchange.ts";
-import {
-  createHttp1Front,
-  type Http1Front,
-  type Http1FrontOptions,
-} from "../../../worker/http/node-http1.ts";
+import type { Front as HttpFront, FrontOptions } from "../../../worker/http/front.ts";
+import { createHttp1Front } from "../../../worker/http/node-http1.ts";
 import { createLane } from "../../../worker/http/lane.ts";
 import { PreparedReply } from "../../../worker/http/prepared.ts";
 import { createHttp2Front } from "../../../worker/http2/front.ts";
@@ -30,7 +27,7 @@ import {
 
 type Front = {
   readonly name: string;
-  readonly create: (options: Http1FrontOptions) => Http1Front;
+  readonly create: (options: FrontOptions) => HttpFront;
   readonly ask: FrontClient;
 };
 

@@ -40,7 +40,7 @@ async function startEcho(
 }
 
 for (const [name, bytes, status] of refused)
-  test(`Http1Front refuses: ${name}`, async (t) => {
+  test(`createHttp1Front refuses: ${name}`, async (t) => {
     const site = await startEcho(t);
     const received = await exchangeBytes(site.port, bytes + next);
     const expected = typeof status === "number" ? [status] : status;
@@ -57,13 +57,13 @@ for (const [name, bytes, status] of refused)
   });
 
 for (const [name, bytes] of taken)
-  test(`Http1Front takes: ${name}`, async (t) => {
+  test(`createHttp1Front takes: ${name}`, async (t) => {
     const received = await ask(await startEcho(t), bytes);
     assert.equal(statusOf(received), 200, received);
     assert.equal(countStatusLines(received), 1, received);
   });
 
-test("Http1Front waits for the rest of a request, wherever it is cut", async (t) => {
+test("createHttp1Front waits for the rest of a request, wherever it is cut", async (t) => {
   const site = await startEcho(t);
   const bytes = "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi";
   await Promise.all(

@@ -28,7 +28,7 @@ function start(
   });
 }
 
-test("Http1Front cuts a body that is owed, also when a mount asks for it later than progressMs", async (t) => {
+test("createHttp1Front cuts a body that is owed, also when a mount asks for it later than progressMs", async (t) => {
   const site = await start(
     t,
     async (exchange) => {
@@ -46,7 +46,7 @@ test("Http1Front cuts a body that is owed, also when a mount asks for it later t
   assert.equal(statusOf(received), 408);
 });
 
-test("Http1Front cuts a body that drips, and none that takes long", async (t) => {
+test("createHttp1Front cuts a body that drips, and none that takes long", async (t) => {
   const bytes = 18_000;
   const site = await start(
     t,
@@ -76,7 +76,7 @@ test("Http1Front cuts a body that drips, and none that takes long", async (t) =>
   assert.match(long, /\r\n\r\n18000$/);
 });
 
-test("Http1Front does not blame a client for the head it has stopped reading itself", async (t) => {
+test("createHttp1Front does not blame a client for the head it has stopped reading itself", async (t) => {
   const headerMs = 100;
   const site = await start(
     t,
@@ -106,7 +106,7 @@ const OFFERS: Readonly<Record<string, string>> = {
     "POST /a HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 };
 for (const [what, offer] of Object.entries(OFFERS)) {
-  test(`Http1Front ends the connection behind an upgrade to ${what} that it ignores`, async (t) => {
+  test(`createHttp1Front ends the connection behind an upgrade to ${what} that it ignores`, async (t) => {
     const seen: string[] = [];
     const site = await start(t, async (exchange) => {
       seen.push(exchange.path);

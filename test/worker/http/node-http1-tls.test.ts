@@ -81,7 +81,7 @@ async function readAll(socket: tls.TLSSocket): Promise<string> {
 }
 
 test(
-  "Http1Front over TLS answers pipelined requests and half-closed clients",
+  "createHttp1Front over TLS answers pipelined requests and half-closed clients",
   { skip },
   async (t) => {
     const site = await start(t, (exchange) =>
@@ -97,7 +97,7 @@ test(
   },
 );
 
-test("Http1Front over TLS cuts a header that trickles", { skip }, async (t) => {
+test("createHttp1Front over TLS cuts a header that trickles", { skip }, async (t) => {
   const site = await start(t, (exchange) => exchange.send(200, []));
   const socket = await site.connect();
   socket.write("GET / HTTP/1.1\r\n");
@@ -106,7 +106,7 @@ test("Http1Front over TLS cuts a header that trickles", { skip }, async (t) => {
   assert.match(await readAll(socket), /^HTTP\/1\.1 408 /);
 });
 
-test("Http1Front over TLS lingers after an early answer", { skip }, async (t) => {
+test("createHttp1Front over TLS lingers after an early answer", { skip }, async (t) => {
   const site = await start(t, (exchange) => exchange.send(413, [], "too much"));
   const socket = await site.connect();
   const received = readAll(socket);
@@ -116,7 +116,7 @@ test("Http1Front over TLS lingers after an early answer", { skip }, async (t) =>
 });
 
 test(
-  "Http1Front over TLS stops reading while a client that pipelines does not read",
+  "createHttp1Front over TLS stops reading while a client that pipelines does not read",
   { skip },
   async (t) => {
     const site = await start(t, (exchange) => exchange.send(200, [], "x".repeat(50_000)));

@@ -39,7 +39,7 @@ async function settled(site: TestSite): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));
 }
 
-test("Http1Front answers pipelined requests in order, one at a time", async (t) => {
+test("createHttp1Front answers pipelined requests in order, one at a time", async (t) => {
   let running = 0;
   const site = await start(t, async (exchange) => {
     running += 1;
@@ -59,7 +59,7 @@ test("Http1Front answers pipelined requests in order, one at a time", async (t) 
   wire.socket.destroy();
 });
 
-test("Http1Front reads bodies of pipelined requests when it is their turn", async (t) => {
+test("createHttp1Front reads bodies of pipelined requests when it is their turn", async (t) => {
   const site = await start(t, async (exchange) => {
     let bytes = 0;
     for await (const chunk of exchange.body) bytes += (chunk as Buffer).length;
@@ -78,7 +78,7 @@ test("Http1Front reads bodies of pipelined requests when it is their turn", asyn
   wire.socket.destroy();
 });
 
-test("Http1Front stops reading while a client that pipelines does not read", async (t) => {
+test("createHttp1Front stops reading while a client that pipelines does not read", async (t) => {
   const site = await start(t, (exchange) => exchange.send(200, [], "x".repeat(50_000)), {
     clocks: { progressMs: 300 },
   });
@@ -93,7 +93,7 @@ test("Http1Front stops reading while a client that pipelines does not read", asy
   wire.socket.destroy();
 });
 
-test("Http1Front answers what came before a malformed request, then that, then nothing", async (t) => {
+test("createHttp1Front answers what came before a malformed request, then that, then nothing", async (t) => {
   const { open, passed } = gate();
   const site = await start(t, async (exchange) => {
     await passed;
@@ -110,7 +110,7 @@ test("Http1Front answers what came before a malformed request, then that, then n
   );
 });
 
-test("Http1Front does not act on what follows a request that ends the connection", async (t) => {
+test("createHttp1Front does not act on what follows a request that ends the connection", async (t) => {
   const paths: string[] = [];
   const site = await start(t, (exchange) => {
     paths.push(exchange.path);
@@ -122,7 +122,7 @@ test("Http1Front does not act on what follows a request that ends the connection
   assert.deepEqual(paths, ["/last"]);
 });
 
-test("Http1Front answers a client that has closed its sending side", async (t) => {
+test("createHttp1Front answers a client that has closed its sending side", async (t) => {
   const site = await start(t, async (exchange) => {
     await new Promise((resolve) => setImmediate(resolve));
     exchange.send(200, [], "late");
@@ -138,7 +138,7 @@ test("Http1Front answers a client that has closed its sending side", async (t) =
   await settled(site);
 });
 
-test("Http1Front speaks HTTP/1.0: closes, keeps on demand, never chunks", async (t) => {
+test("createHttp1Front speaks HTTP/1.0: closes, keeps on demand, never chunks", async (t) => {
   const site = await start(t, (exchange) => {
     if (exchange.path === "/whole") exchange.send(200, [], "whole");
     else exchange.stream(200, []).end("streamed");
@@ -214,7 +214,7 @@ test("Http1Exchange adds Date, Server, configured fields and HSTS to every answe
   }
 });
 
-test("Http1Front answers OPTIONS * and names what it allows", async (t) => {
+test("createHttp1Front answers OPTIONS * and names what it allows", async (t) => {
   const site = await start(t, (exchange) => exchange.send(500, []));
   const { status, headers } = await request(site.port, "OPTIONS *");
   assert.equal(status, 200);
@@ -262,7 +262,7 @@ test("Http1Exchange answers without 100 and closes when the body is not wanted",
   );
 });
 
-test("Http1Front lingers, so an early answer reaches a client that is still sending", async (t) => {
+test("createHttp1Front lingers, so an early answer reaches a client that is still sending", async (t) => {
   const site = await start(t, (exchange) => exchange.send(413, [], "too much"));
   const wire = await connect(site.port);
   wire.write(`POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3000000\r\n\r\n`);
@@ -275,7 +275,7 @@ test("Http1Front lingers, so an early answer reaches a client that is still send
   await settled(site);
 });
 
-test("Http1Front ends a goodbye that takes too long or too much", async (t) => {
+test("createHttp1Front ends a goodbye that takes too long or too much", async (t) => {
   const site = await start(t, (exchange) => exchange.send(413, [], "x"), {
     clocks: { lingerMs: 100 },
   });
@@ -293,7 +293,7 @@ test("Http1Front ends a goodbye that takes too long or too much", async (t) => {
   await settled(site);
 });
 
-test("Http1Front cuts a header that trickles, on a new and on a kept connection", async (t) => {
+test("createHttp1Front cuts a header that trickles, on a new and on a kept connection", async (t) => {
   const site = await start(t, (exchange) => exchange.send(200, [], "x"), {
     clocks: { headerMs: 300 },
   });
@@ -312,14 +312,14 @@ test("Http1Front cuts a header that trickles, on a new and on a kept connection"
   }
 });
 
-test("Http1Front closes connections that never ask, without a word and without a line", async (t) => {
+test("createHttp1Front closes connections that never ask, without a word and without a line", async (t) => {
   const site = await start(t, (exchange) => exchange.send(200, []), { clocks: { headerMs: 100 } });
   assert.equal(await exchangeBytes(site.port, ""), "");
   await settled(site);
   assert.deepEqual([site.logged, site.counters.vhost("h:80").connections], [[], 1]);
 });
 
-test("Http1Front closes idle connections after keepalive_timeout, empty lines or not", async (t) => {
+test("createHttp1Front closes idle connections after keepalive_timeout, empty lines or not", async (t) => {
   const site = await start(t, (exchange) => exchange.send(200, [], "x"), {
     clocks: { headerMs: 200 },
     keys: { keepalive_timeout: 1 },
@@ -338,7 +338,7 @@ test("Http1Front closes idle connections after keepalive_timeout, empty lines or
   }
 });
 
-test("Http1Front cuts a body that stops with 408, and waits for a mount that is slow", async (t) => {
+test("createHttp1Front cuts a body that stops with 408, and waits for a mount that is slow", async (t) => {
   const { open, passed } = gate();
   const site = await start(
     t,
@@ -364,7 +364,7 @@ test("Http1Front cuts a body that stops with 408, and waits for a mount that is 
   slow.socket.destroy();
 });
 
-test("Http1Front cuts a client that asks for much and reads nothing", async (t) => {
+test("createHttp1Front cuts a client that asks for much and reads nothing", async (t) => {
   let reason: Error | null | undefined;
   const site = await start(
     t,
@@ -465,7 +465,7 @@ test("Http1Exchange survives a mount that answers twice, with bad fields, or aft
   assert.match(site.logged.at(-1) ?? "", /" 499 - "/);
 });
 
-test("Http1Front counts and logs each request once, bytes by vhost", async (t) => {
+test("createHttp1Front counts and logs each request once, bytes by vhost", async (t) => {
   const handle: Handle = (exchange) => exchange.send(200, [], "12345");
   const site = await startSite(t, {
     vhosts: ["a", "b"].map((name) => ({ name, mounts: [{ mountpoint: "/", handle }] })),
@@ -495,7 +495,7 @@ test("Http1Front counts and logs each request once, bytes by vhost", async (t) =
   ]);
 });
 
-test("Http1Front drains: the next answer of each connection is its last", async (t) => {
+test("createHttp1Front drains: the next answer of each connection is its last", async (t) => {
   const { open, passed } = gate();
   const site = await start(t, async (exchange) => {
     if (exchange.path === "/slow") await passed;
@@ -521,7 +521,7 @@ test("Http1Front drains: the next answer of each connection is its last", async 
   await settled(site);
 });
 
-test("Http1Front closeIdle spares what is in flight, stop cuts it", async (t) => {
+test("createHttp1Front closeIdle spares what is in flight, stop cuts it", async (t) => {
   const site = await start(t, (exchange) => {
     if (exchange.path === "/") exchange.send(200, [], "x");
   });

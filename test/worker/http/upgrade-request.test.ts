@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test, type TestContext } from "node:test";
 import type { Exchange } from "../../../worker/http/exchange.ts";
-import type { UpgradeRequest } from "../../../worker/http/node-http1.ts";
+import type { UpgradeRequest } from "../../../worker/http/upgrade-request.ts";
 import { startSite, type TestSite } from "../../helpers/site.ts";
 import { connect, exchangeBytes, parseReplies, type Wire } from "../../helpers/wire.ts";
 
@@ -89,7 +89,7 @@ test("UpgradeRequest that nobody settles ends with its connection", async (t) =>
   assert.equal(site.logged.length, 1);
 });
 
-test("Http1Front stop cuts an undecided upgrade", async (t) => {
+test("createHttp1Front stop cuts an undecided upgrade", async (t) => {
   const { promise, resolve } = Promise.withResolvers<UpgradeRequest>();
   const site = await start(t, resolve);
   const wire = await open(site, HANDSHAKE);
@@ -101,7 +101,7 @@ test("Http1Front stop cuts an undecided upgrade", async (t) => {
   await settled(site);
 });
 
-test("Http1Front refuses an upgrade whose head is malformed", async (t) => {
+test("createHttp1Front refuses an upgrade whose head is malformed", async (t) => {
   const site = await start(t, () => assert.fail("Must not get here"));
   for (const head of [
     `GET /% HTTP/1.1\r\nHost: b\r\n${UPGRADE}`,
@@ -114,7 +114,7 @@ test("Http1Front refuses an upgrade whose head is malformed", async (t) => {
   }
 });
 
-test("Http1Front answers as HTTP what is no WebSocket handshake", async (t) => {
+test("createHttp1Front answers as HTTP what is no WebSocket handshake", async (t) => {
   const site = await start(t, () => assert.fail("Must not get here"));
   for (const head of [
     `POST / HTTP/1.1\r\nHost: b\r\nContent-Length: 0\r\n${UPGRADE}`,
@@ -131,7 +131,7 @@ test("Http1Front answers as HTTP what is no WebSocket handshake", async (t) => {
   }
 });
 
-test("Http1Front does not let an upgrade overtake the answers before it", async (t) => {
+test("createHttp1Front does not let an upgrade overtake the answers before it", async (t) => {
   const site = await start(t, () => assert.fail("Must not get here"));
   const wire = await open(site, `GET / HTTP/1.1\r\nHost: b\r\n\r\n${HANDSHAKE}`);
   const replies = await wire.replies(2);

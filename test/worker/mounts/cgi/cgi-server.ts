@@ -14,7 +14,7 @@ import { createCompressor } from "../../../../worker/compressor.ts";
 import { HttpError } from "../../../../worker/http/exchange.ts";
 import { redirectLocally } from "../../../../worker/http/redirected-exchange.ts";
 import { createDocroots } from "../../../../worker/docroot.ts";
-import type { Clocks } from "../../../../worker/http/node-http1.ts";
+import type { Clocks } from "../../../../worker/http/clocks.ts";
 import type { Mount } from "../../../../worker/mount.ts";
 import { createCgiMount } from "../../../../worker/mounts/cgi/cgi.ts";
 import { cgiLimits, type CgiLimits } from "../../../../worker/mounts/cgi/limits.ts";
