@@ -1,7 +1,7 @@
 // The command line: each command is one call, and loads no more than it needs: a start should not wait for the code of others.
 
 import { readFileSync } from "node:fs";
-import { Argument, Command, InvalidArgumentError } from "commander";
+import { Argument, Command, InvalidArgumentError, Option } from "commander";
 import type { ControlCommand } from "../supervisor/control.ts";
 import { MAX_WORKERS } from "../config/max-workers.ts";
 import { SHELLS, writeCompletion, type Shell } from "./completion.ts";
@@ -36,12 +36,25 @@ program
     }),
   );
 
-addControl("status", "show what the running server does").option("--json", "print it as JSON");
+addControl("status", "show what the running server does")
+  .addOption(new Option("--json", "print it as JSON").conflicts("watch"))
+  .option("--watch", "draw it anew each second, until q or Ctrl-C");
 addControl(
   "reload",
   "read the configuration again and switch to it; nothing changes if it has a problem",
 );
 addControl("reopen", "open the log files again, after they were renamed");
+addControl("drain", "let one worker finish what it has, once another serves in its place").argument(
+  "<worker>",
+  'its number, as "status" shows it',
+  parseWorkerNumber,
+);
+addControl("restart", "replace every worker so, one after the other");
+addControl("scale", "change the number of workers; none that leaves loses a request").argument(
+  "<count>",
+  `from 1 to ${MAX_WORKERS}`,
+  parseWorkers,
+);
 addControl("stop", "end the server; requests in flight get stop-secs");
 
 program
@@ -124,14 +137,28 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 
 await program.parseAsync();
 
+type ControlFlags = {
+  readonly config?: string;
+  readonly json?: boolean;
+  readonly watch?: boolean;
+};
+
 function addControl(name: ControlCommand, description: string): Command {
   return program
     .command(name)
     .description(description)
     .option("-c, --config <dir>", "configuration directory of the server")
-    .action(async (options: { config?: string; json?: boolean }) => {
+    .action(async (...given: unknown[]) => {
+      // What commander hands over: the arguments, then the options, then the command.
+      const argument = given.find((value) => typeof value === "number");
+      const { config, json, watch } = given.at(-2) as ControlFlags;
       const { control } = await import("./control.ts");
-      process.exitCode = await control(name, findDirectory(options.config), options.json ?? false);
+      process.exitCode = await control(findDirectory(config), {
+        command: name,
+        ...(argument !== undefined && { argument }),
+        json,
+        watch,
+      });
     });
 }
 
@@ -145,6 +172,12 @@ async function inDirectory(
   if (fault !== undefined) console.error(`portico: ${fault}`);
   // Set rather than exit(): what is still being written to a pipe gets there.
   process.exitCode = fault === undefined ? await command(directory) : 1;
+}
+
+function parseWorkerNumber(text: string): number {
+  const worker = Number(text);
+  if (/^\d+$/.test(text) && worker >= 1 && Number.isSafeInteger(worker)) return worker;
+  throw new InvalidArgumentError('Expected a number of the first column of "portico status".');
 }
 
 function parseWorkers(text: string): number {

@@ -3,7 +3,7 @@
 import { loadConfig, type LoadedConfig } from "../config/load.ts";
 import { createLogger, type Logger } from "../log/logger.ts";
 import { unblockSignal } from "../posix/signals.ts";
-import { serveControl, type ControlAnswer, type ControlCommand } from "../supervisor/control.ts";
+import { serveControl, type ControlAnswer, type ControlRequest } from "../supervisor/control.ts";
 import { instancePaths, lockInstance, type InstancePaths } from "../supervisor/instance.ts";
 import { createNotifier } from "../supervisor/notify.ts";
 import { Supervisor } from "../supervisor/supervisor.ts";
@@ -63,7 +63,7 @@ async function serve(
   if (!(await unblockSignal("SIGUSR1")))
     log.info('SIGUSR1 cannot be received here: use "portico reopen"');
   // Before anything serves: a socket that cannot be had is a reason not to start.
-  const control = await serveControl(paths, (command) => obey(supervisor, command));
+  const control = await serveControl(paths, (request) => obey(supervisor, request));
   try {
     await supervisor.start();
     notifier.enter("serving");
@@ -93,7 +93,10 @@ function holdHangups(): HeldHangups {
   };
 }
 
-async function obey(supervisor: Supervisor, command: ControlCommand): Promise<ControlAnswer> {
+async function obey(
+  supervisor: Supervisor,
+  { command, argument }: ControlRequest,
+): Promise<ControlAnswer> {
   switch (command) {
     case "status":
       if (!supervisor.hasServed) return { ok: false, message: "The server is still starting" };
@@ -102,6 +105,12 @@ async function obey(supervisor: Supervisor, command: ControlCommand): Promise<Co
       return supervisor.reload();
     case "reopen":
       return supervisor.reopen();
+    case "drain":
+      return supervisor.changeWorkers({ kind: "drain", worker: argument });
+    case "restart":
+      return supervisor.changeWorkers({ kind: "restart" });
+    case "scale":
+      return supervisor.changeWorkers({ kind: "scale", count: argument });
     case "stop":
       supervisor.stop("portico stop");
       await supervisor.ended;

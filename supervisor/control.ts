@@ -1,13 +1,21 @@
-// The control socket: `portico status | reload | reopen | stop` speak to a running supervisor over it.
+// The control socket: `portico status | reload | reopen | drain | restart | scale | stop` speak to a running supervisor over it.
 // One request, one answer: a line of JSON each way. The file is private to the supervisor's user (0600).
 
 import { chmodSync, lstatSync, symlinkSync, unlinkSync } from "node:fs";
 import net from "node:net";
 import { dirname } from "node:path";
+import { MAX_WORKERS } from "../config/max-workers.ts";
 import { makePrivateDirectory } from "../posix/runtime-directory.mjs";
 import { InstanceError, type InstancePaths } from "./instance.ts";
 
-export type ControlCommand = "status" | "reload" | "reopen" | "stop";
+export type ControlCommand = keyof typeof COMMANDS;
+
+/** What a command is asked with. */
+export type ControlRequest = {
+  readonly command: ControlCommand;
+  /** The number of a worker for "drain", a number of them for "scale"; 0 for the others. */
+  readonly argument: number;
+};
 
 export type ControlAnswer = {
   readonly ok: boolean;
@@ -17,7 +25,16 @@ export type ControlAnswer = {
   readonly data?: unknown;
 };
 
-export const CONTROL_COMMANDS: readonly ControlCommand[] = ["status", "reload", "reopen", "stop"];
+/** Least and greatest argument; null for those without one. */
+const COMMANDS = {
+  status: null,
+  reload: null,
+  reopen: null,
+  drain: [1, Number.MAX_SAFE_INTEGER],
+  restart: null,
+  scale: [1, MAX_WORKERS],
+  stop: null,
+} as const satisfies Record<string, readonly [least: number, greatest: number] | null>;
 
 const MAX_REQUEST_BYTES = 4096;
 const MAX_CLIENTS = 256;
@@ -29,15 +46,15 @@ export type ControlServer = { close(): Promise<void> };
 /** Serves the control socket; a stale file there is replaced. `handle` never throws. Throws InstanceError when it cannot. */
 export async function serveControl(
   { controlSocket, knownSocket }: Pick<InstancePaths, "controlSocket" | "knownSocket">,
-  handle: (command: ControlCommand) => Promise<ControlAnswer>,
+  handle: (request: ControlRequest) => Promise<ControlAnswer>,
 ): Promise<ControlServer> {
   const clients = new Set<net.Socket>();
   const pending = new Set<Promise<void>>();
   const server = net.createServer({ allowHalfOpen: true }, (socket) => {
     clients.add(socket);
     socket.once("close", () => clients.delete(socket));
-    answer(socket, async (command) => {
-      const answered = handle(command);
+    answer(socket, async (request) => {
+      const answered = handle(request);
       const settled = answered.then(
         () => void pending.delete(settled),
         () => void pending.delete(settled),
@@ -114,35 +131,54 @@ function link(target: string, path: string): void {
 
 function answer(
   socket: net.Socket,
-  handle: (command: ControlCommand) => Promise<ControlAnswer>,
+  handle: (request: ControlRequest) => Promise<ControlAnswer>,
 ): void {
-  let request = "";
+  let received = "";
   socket.setEncoding("utf8");
   socket.setTimeout(REQUEST_TIMEOUT_MS, () => socket.destroy());
   socket.on("error", () => socket.destroy());
   socket.on("data", function onData(chunk: string) {
-    request += chunk;
-    if (request.length > MAX_REQUEST_BYTES) socket.destroy();
-    if (!request.includes("\n")) return;
+    received += chunk;
+    if (received.length > MAX_REQUEST_BYTES) socket.destroy();
+    if (!received.includes("\n")) return;
     socket.off("data", onData);
     socket.setTimeout(0);
-    const command = parseCommand(request);
-    const answered: Promise<ControlAnswer> = command
-      ? handle(command)
-      : Promise.resolve({
-          ok: false,
-          message: `Unknown command; expected ${CONTROL_COMMANDS.join(", ")}`,
-        });
+    const request = parseRequest(received);
+    const answered: Promise<ControlAnswer> =
+      typeof request === "string"
+        ? Promise.resolve({ ok: false, message: request })
+        : handle(request);
     void answered.then((reply) => socket.end(`${JSON.stringify(reply)}\n`));
   });
 }
 
-function parseCommand(line: string): ControlCommand | undefined {
+/** The request, or what is wrong with it. */
+function parseRequest(line: string): ControlRequest | string {
+  const asked = parseObject(line);
+  const command = Object.keys(COMMANDS).find((known) => known === asked["command"]);
+  if (!isCommand(command)) return `Unknown command; expected ${Object.keys(COMMANDS).join(", ")}`;
+  const { argument = 0 } = asked;
+  const [least, greatest] = COMMANDS[command] ?? [0, 0];
+  const isRight =
+    typeof argument === "number" &&
+    Number.isInteger(argument) &&
+    argument >= least &&
+    argument <= greatest;
+  if (isRight) return { command, argument };
+  return COMMANDS[command]
+    ? `"${command}" takes a whole number from ${least} to ${greatest}`
+    : `"${command}" takes no argument`;
+}
+
+function isCommand(name: string | undefined): name is ControlCommand {
+  return name !== undefined && Object.hasOwn(COMMANDS, name);
+}
+
+function parseObject(text: string): Record<string, unknown> {
   try {
-    const { command } = JSON.parse(line) as { command?: unknown };
-    return CONTROL_COMMANDS.find((known) => known === command);
+    return Object(JSON.parse(text)) as Record<string, unknown>;
   } catch {
-    return undefined;
+    return {};
   }
 }
 
@@ -152,12 +188,16 @@ export class ControlError extends Error {
 }
 
 /** Asks the supervisor behind `path`. Throws ControlError when there is none. Waits as long as the command takes. */
-export async function askControl(path: string, command: ControlCommand): Promise<ControlAnswer> {
+export async function askControl(
+  path: string,
+  command: ControlCommand,
+  argument = 0,
+): Promise<ControlAnswer> {
   const text = await new Promise<string>((resolve, reject) => {
     const socket = net.connect({ path });
     let received = "";
     socket.setEncoding("utf8");
-    socket.once("connect", () => socket.write(`${JSON.stringify({ command })}\n`));
+    socket.once("connect", () => socket.write(`${JSON.stringify({ command, argument })}\n`));
     socket.on("data", (chunk: string) => (received += chunk));
     socket.once("end", () => resolve(received));
     socket.once("error", (cause: NodeJS.ErrnoException) =>

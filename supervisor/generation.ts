@@ -8,7 +8,8 @@ import type { ProvisionProblem } from "../config/problems.ts";
 import { encodeConfig, type VhostSecrets, type WorkerUser } from "../ipc/messages.ts";
 import type { SharedFile } from "../posix/shared-file.ts";
 import type { ListenerSet } from "./listeners.ts";
-import { nextRestart } from "./restart-policy.ts";
+import { drainLimitMs, nextRestart } from "./restart-policy.ts";
+import { describeExit, emptySlot, GenerationError, type Slot } from "./slot.ts";
 import type { TicketSecret } from "./tickets.ts";
 import { WorkerProcess, type WorkerEvents, type WorkerExit } from "./worker-process.ts";
 
@@ -22,16 +23,6 @@ const ORDER: readonly GenerationState[] = [
   "stopping",
   "gone",
 ];
-
-/** The generation cannot serve: what its workers found, or that one died or took too long. */
-export class GenerationError extends Error {
-  readonly code = "GENERATION";
-  readonly problems: readonly ProvisionProblem[];
-  constructor(message: string, problems: readonly ProvisionProblem[] = []) {
-    super(message);
-    this.problems = problems;
-  }
-}
 
 export type GenerationSpec = {
   readonly number: number;
@@ -59,12 +50,8 @@ export type GenerationHost = {
   readonly onGone: (generation: Generation) => void;
 };
 
-type Slot = {
-  readonly index: number;
-  current: WorkerProcess | undefined;
-  delayMs: number | undefined;
-  timer: NodeJS.Timeout | undefined;
-};
+/** Workers of one slot that may finish what they have at one time; before one more the oldest has to go. */
+const MAX_DRAINING = 3;
 
 /** One generation. */
 export class Generation {
@@ -79,6 +66,8 @@ export class Generation {
   #state: GenerationState = "starting";
   #encoded: Uint8Array | undefined;
   readonly #gone = Promise.withResolvers<void>();
+  /** Of whichever worker ends next. */
+  #nextExit = Promise.withResolvers<void>();
   /** What the workers were last told: whether each of them serves. */
   #toldHealth = false;
   #progress: { check: () => void; fail: (error: GenerationError) => void } | undefined;
@@ -87,12 +76,7 @@ export class Generation {
     this.spec = spec;
     this.#host = host;
     this.#secrets = spec.secrets;
-    this.#slots = Array.from({ length: spec.workers }, (_, index) => ({
-      index,
-      current: undefined,
-      delayMs: undefined,
-      timer: undefined,
-    }));
+    this.#slots = Array.from({ length: spec.workers }, (_, index) => emptySlot(index));
   }
 
   get number(): number {
@@ -106,6 +90,11 @@ export class Generation {
   /** Resolves when the last worker has gone. */
   get gone(): Promise<void> {
     return this.#gone.promise;
+  }
+
+  /** How many workers are wanted. */
+  get size(): number {
+    return this.#slots.length;
   }
 
   get workers(): ReadonlySet<WorkerProcess> {
@@ -133,6 +122,43 @@ export class Generation {
       this.#progress?.fail(new GenerationError("A worker died before it served"));
     await serving;
     this.#enter("serving");
+    this.#tellHealth();
+  }
+
+  /** The slot a worker serves in; undefined for one that does not, or not any more. */
+  slotOf(id: number): number | undefined {
+    return this.#slots.find(({ current }) => current?.id === id)?.index;
+  }
+
+  /** A new worker takes a slot; the one before serves until it can, then finishes what it has. Rejects with GenerationError. */
+  async replace(index: number): Promise<void> {
+    const slot = this.#slots[index];
+    if (!slot) throw new GenerationError(`There is no slot ${index}`);
+    await this.#makeRoom(index);
+    await this.#succeed(slot);
+  }
+
+  /** Adds workers, all or none, or lets the last ones finish what they have. Rejects with GenerationError. */
+  async resize(size: number): Promise<void> {
+    for (const slot of this.#slots.splice(size)) {
+      clearTimeout(slot.timer);
+      if (slot.current) this.#release(slot.current);
+      slot.current = undefined;
+    }
+    const added: Slot[] = [];
+    for (let index = this.#slots.length; index < size; index += 1) added.push(emptySlot(index));
+    try {
+      for (const { index } of added) await this.#makeRoom(index);
+      await Promise.all(added.map((slot) => this.#succeed(slot)));
+    } catch (error) {
+      for (const slot of added) {
+        slot.successor?.worker.stop(0);
+        if (slot.current) this.#release(slot.current);
+        slot.current = undefined;
+      }
+      throw error;
+    }
+    this.#slots.push(...added);
     this.#tellHealth();
   }
 
@@ -175,6 +201,10 @@ export class Generation {
 
   #spawn(slot: Slot): void {
     slot.timer = undefined;
+    slot.current = this.#start(slot);
+  }
+
+  #start(slot: Slot): WorkerProcess {
     const { number: generation, config: _config, listeners, tickets, ...spec } = this.spec;
     const { workers: _count, ...rest } = spec;
     const worker = new WorkerProcess(
@@ -193,14 +223,14 @@ export class Generation {
         ...this.#host.events,
         ready: (ready) => this.#ready(ready),
         rejected: (rejected, problems) => this.#rejected(rejected, problems),
-        serving: (serving) => this.#serving(serving),
+        serving: (serving) => this.#serving(slot, serving),
         leaving: (leaving, reason) => this.#leaving(slot, leaving, reason),
         exit: (gone, exit) => this.#exited(slot, gone, exit),
       },
     );
-    slot.current = worker;
     this.#workers.add(worker);
     this.#hurry(worker);
+    return worker;
   }
 
   #encode(): Uint8Array {
@@ -226,8 +256,15 @@ export class Generation {
     if (this.#state === "serving") worker.open();
   }
 
-  #serving(worker: WorkerProcess): void {
+  #serving(slot: Slot, worker: WorkerProcess): void {
     this.#progress?.check();
+    if (slot.successor?.worker === worker) {
+      const { successor, current } = slot;
+      slot.successor = undefined;
+      slot.current = worker;
+      if (current) this.#release(current);
+      successor.resolve();
+    }
     this.#tellHealth(worker);
   }
 
@@ -240,6 +277,33 @@ export class Generation {
     for (const worker of this.#workers)
       if (worker.state === "serving" && (hasChanged || worker === newcomer))
         worker.tell("health", { allServe });
+  }
+
+  #succeed(slot: Slot): Promise<void> {
+    if (this.#state !== "serving") return Promise.reject(new GenerationError("It serves no more"));
+    clearTimeout(slot.timer);
+    return new Promise((resolve, reject) => {
+      slot.successor = { worker: this.#start(slot), resolve, reject };
+    });
+  }
+
+  /** Waits until few enough workers of a slot are finishing; the oldest loses its WebSockets for it. */
+  async #makeRoom(index: number): Promise<void> {
+    for (;;) {
+      const finishing = [...this.#workers].filter(
+        (worker) => worker.slot === index && worker.state === "draining",
+      );
+      const [oldest] = finishing;
+      if (!oldest || finishing.length < MAX_DRAINING) return;
+      oldest.shed();
+      await this.#nextExit.promise;
+    }
+  }
+
+  /** Lets one worker finish what it has while the others serve on. */
+  #release(worker: WorkerProcess): void {
+    worker.drain();
+    setTimeout(() => worker.kill("did not drain in time"), drainLimitMs(this.spec.config)).unref();
   }
 
   #rejected(worker: WorkerProcess, problems: readonly ProvisionProblem[]): void {
@@ -259,10 +323,20 @@ export class Generation {
   #exited(slot: Slot, worker: WorkerProcess, exit: WorkerExit): void {
     this.#workers.delete(worker);
     this.#host.events.exit(worker, exit);
+    this.#nextExit.resolve();
+    this.#nextExit = Promise.withResolvers();
     const why = describeExit(exit);
     this.#progress?.fail(
       new GenerationError(`Worker ${worker.slot} ended before it served (${why})`),
     );
+    if (slot.successor?.worker === worker) {
+      const { reject } = slot.successor;
+      slot.successor = undefined;
+      reject(new GenerationError(`A new worker ended before it served (${why})`));
+      // The one it was to follow has died meanwhile.
+      const isVacant = slot.current === undefined && this.#slots.includes(slot);
+      if (isVacant && this.#state === "serving") this.#restart(slot, worker);
+    }
     if (slot.current === worker) {
       slot.current = undefined;
       if (this.#state === "serving") {
@@ -276,8 +350,10 @@ export class Generation {
   #restart(slot: Slot, previous: WorkerProcess): void {
     slot.current = undefined;
     this.#tellHealth();
-    slot.delayMs = nextRestart(slot.delayMs, Date.now() - previous.startedAt);
     this.#host.onRestart();
+    // Somebody is on the way already.
+    if (slot.successor) return;
+    slot.delayMs = nextRestart(slot.delayMs, Date.now() - previous.startedAt);
     slot.timer = setTimeout(() => this.#spawn(slot), slot.delayMs);
   }
 
@@ -317,10 +393,4 @@ export class Generation {
     this.#host.onGone(this);
     this.#gone.resolve();
   }
-}
-
-/** "SIGKILL, silent for 10 s", "exit status 1", "cannot start: …". */
-function describeExit({ code, signal, reason }: WorkerExit): string {
-  const how = signal ?? (code === null ? "" : `exit status ${code}`);
-  return [how, reason].filter((part) => part !== "").join(", ");
 }

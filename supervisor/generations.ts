@@ -2,18 +2,16 @@
 
 import type { LoadedConfig } from "../config/load.ts";
 import type { Logger } from "../log/logger.ts";
-import { Generation, GenerationError, type GenerationHost } from "./generation.ts";
+import { Generation, type GenerationHost } from "./generation.ts";
+import { GenerationError } from "./slot.ts";
 import { launchGeneration } from "./launch.ts";
 import type { Listeners } from "./listeners.ts";
+import { drainLimitMs, KILL_GRACE_MS } from "./restart-policy.ts";
 import type { TicketSecret } from "./tickets.ts";
 import type { WorkerProcess } from "./worker-process.ts";
 
 /** Generations alive at once; before one more the oldest has to go. */
 const MAX_GENERATIONS = 4;
-/** Beyond its own limits a worker gets this long before it is killed. */
-const KILL_GRACE_MS = 2_000;
-/** Time over which a draining worker spreads the end of its WebSockets, see worker/drain.ts. */
-const DRAIN_SPREAD_MS = 10_000;
 
 export type GenerationsOptions = {
   readonly version: string;
@@ -90,10 +88,7 @@ export class Generations {
 
   /** Lets a generation finish what it has, within its drain-secs. */
   drain(generation: Generation): void {
-    const { global, vhosts } = generation.spec.config;
-    const drainSecs = vhosts.map((vhost) => vhost["drain-secs"] ?? 0);
-    const limitMs = Math.max(global["drain-secs"], ...drainSecs) * 1000 + DRAIN_SPREAD_MS;
-    killAfter(generation, limitMs + KILL_GRACE_MS, "did not drain in time");
+    killAfter(generation, drainLimitMs(generation.spec.config), "did not drain in time");
     generation.drain();
     // Now, not when it is gone: an address that nobody wants any more would queue clients whom nobody accepts.
     this.#release(generation);

@@ -1,8 +1,6 @@
 // The server as a whole: one configuration directory, the generation that serves it, reloads one after the other, the end.
 // It never reads a byte that a client sent.
 
-import { availableParallelism } from "node:os";
-import { MAX_WORKERS } from "../config/max-workers.ts";
 import { protocolScope } from "../config/listeners.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { formatProblem, limitProblems } from "../config/problems.ts";
@@ -26,6 +24,12 @@ import { createTicketSecret } from "./tickets.ts";
 import { createUsageMeter } from "./usage.ts";
 import { createWatchdog } from "./watchdog.ts";
 import type { WorkerProcess } from "./worker-process.ts";
+import {
+  changeWorkers,
+  countWorkersWanted,
+  workersInWords,
+  type WorkerChange,
+} from "./workforce.ts";
 
 /** Keys of "global" that hold from start to end. */
 const LASTING_KEYS = ["pid-file", "control-socket"] as const;
@@ -90,6 +94,8 @@ export class Supervisor {
   /** What a new reload has to wait for: the start, or the reload before it. */
   #busy: Promise<unknown> = this.#ended.promise;
   #nextReload: Promise<Outcome> | undefined;
+  /** How many workers were asked for while it ran. */
+  #scaledTo: number | undefined;
 
   constructor(loaded: LoadedConfig, options: SupervisorOptions) {
     this.#loaded = loaded;
@@ -125,13 +131,34 @@ export class Supervisor {
 
   /** Replaces the configuration without losing a connection. Calls that come meanwhile share one more reload. */
   reload(): Promise<Outcome> {
-    this.#nextReload ??= this.#busy.then(() => {
+    if (this.#nextReload) return this.#nextReload;
+    const running = this.#busy.then(() => {
       this.#nextReload = undefined;
-      const running = this.#reloadOnce();
-      this.#busy = running;
-      return running;
+      return this.#reloadOnce();
     });
-    return this.#nextReload;
+    this.#nextReload = running;
+    this.#busy = running;
+    return running;
+  }
+
+  /** Replaces workers that serve, or changes their number; the number holds for later generations too. */
+  changeWorkers(change: WorkerChange): Promise<Outcome> {
+    const running = this.#busy.then(async (): Promise<Outcome> => {
+      const current = this.#current;
+      if (this.#state !== "running" || !current)
+        return { ok: false, message: "The server is not running" };
+      try {
+        const message = await changeWorkers(current, change);
+        if (change.kind === "scale") this.#scaledTo = change.count;
+        this.#log.info(message);
+        return { ok: true, message };
+      } catch (error) {
+        if (this.#isStopping()) return { ok: false, message: "The server stopped meanwhile" };
+        return this.#refuse(`Cannot ${change.kind}`, error).outcome;
+      }
+    });
+    this.#busy = running;
+    return running;
   }
 
   /** Opens the log files again, after they were renamed. */
@@ -238,17 +265,10 @@ export class Supervisor {
   #launch(loaded: LoadedConfig): Promise<Generation> {
     for (const remark of limitProblems(loaded.remarks))
       this.#log[remark.severity === "warning" ? "warn" : "info"](formatProblem(remark));
-    return this.#generations.launch(loaded, this.#workersWanted(loaded));
-  }
-
-  #workersWanted(loaded: LoadedConfig): number {
-    const cores = Math.min(availableParallelism(), MAX_WORKERS);
-    const wanted = this.#options.workers ?? loaded.config.global["count-threads"] ?? cores;
-    if (wanted === 1 && cores > 1 && this.#options.workers === undefined)
-      this.#log.info(
-        `"count-threads" is 1: one worker on a host with ${cores} cores. Leave the key out for one per core`,
-      );
-    return wanted;
+    return this.#generations.launch(
+      loaded,
+      this.#scaledTo ?? countWorkersWanted(this.#options.workers, loaded.config, this.#log),
+    );
   }
 
   /** From now on this generation is the one that serves. */
@@ -275,7 +295,7 @@ export class Supervisor {
     const count = generation.spec.workers;
     this.#log.info(
       { event: "serving", generation: generation.number },
-      `Portico ${this.#options.version} serves with ${count} worker${count === 1 ? "" : "s"} (generation ${generation.number})`,
+      `Portico ${this.#options.version} serves with ${workersInWords(count)} (generation ${generation.number})`,
     );
   }
 

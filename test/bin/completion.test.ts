@@ -72,7 +72,7 @@ suite("portico completion", () => {
       ask("").filter((word) => !word.startsWith("-")),
       commands.toSorted(),
     );
-    assert.deepEqual(ask("re"), ["reload", "reopen"]);
+    assert.deepEqual(ask("re"), ["reload", "reopen", "restart"]);
     assert.deepEqual(ask("--v"), ["--version"]);
     for (const command of commands.filter((name) => name !== "help"))
       assert.deepEqual(ask(command, "--"), await longOptions(command), command);
@@ -93,7 +93,7 @@ suite("portico completion", () => {
     const place = await prepare(t, "fish");
     const ask = (line: string): string[] => askFish(fish, place, line);
     assert.deepEqual(ask("portico "), (await listCommands()).toSorted());
-    assert.deepEqual(ask("portico re"), ["reload", "reopen"]);
+    assert.deepEqual(ask("portico re"), ["reload", "reopen", "restart"]);
     for (const command of ["run", "status", "init"])
       assert.deepEqual(ask(`portico ${command} --`), await longOptions(command), command);
     assert.deepEqual(ask("portico run -c si"), ["site two/", "sites/"]);

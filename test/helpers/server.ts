@@ -55,7 +55,7 @@ export type Portico = {
   url(vhost?: string): string;
   writeConf(conf: PorticoOptions["conf"]): void;
   write(path: string, content: string | Buffer): void;
-  control(command: ControlCommand): Promise<ControlAnswer>;
+  control(command: ControlCommand, argument?: number): Promise<ControlAnswer>;
   status(): Promise<Board>;
   /** The first log line that matches, also one that came before. */
   log(pattern: RegExp): Promise<LogLine>;
@@ -118,7 +118,7 @@ export async function startPortico(t: TestContext, options: PorticoOptions): Pro
     url: (vhost) => `http://127.0.0.1:${portOf(board, vhost)}`,
     writeConf,
     write,
-    control: (command) => askControl(socket(), command),
+    control: (command, argument) => askControl(socket(), command, argument),
     async status() {
       const answer = await askControl(socket(), "status");
       return answer.data as Board;
