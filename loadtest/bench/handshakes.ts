@@ -5,13 +5,13 @@
 
 import { execFileSync, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { availableParallelism, cpus, loadavg, release, tmpdir } from "node:os";
 import { join } from "node:path";
 import tls from "node:tls";
 import { fileURLToPath } from "node:url";
-import { launchNginx, launchPortico, treeOf, type Server } from "./servers.ts";
+import { cpuUsOf, launchNginx, launchPortico, type Server } from "./servers.ts";
 
 const ROUNDS = 5;
 const HANDSHAKES = 200;
@@ -164,24 +164,6 @@ async function obtainSession(server: Server, mode: Mode): Promise<Buffer> {
   const [session] = (await once(socket, "session")) as [Buffer];
   socket.destroy();
   return session;
-}
-
-/** Time on a processor of all threads of a process and those below it; finer than the ticks of /proc/PID/stat. */
-function cpuUsOf(pid: number): number {
-  const tasks = treeOf(pid).flatMap((one) =>
-    tasksOf(one).map((task) => `/proc/${one}/task/${task}/schedstat`),
-  );
-  const nanoseconds = tasks.map((path) => Number(readFileSync(path, "latin1").split(" ")[0]));
-  return nanoseconds.reduce((sum, ns) => sum + ns, 0) / 1_000;
-}
-
-function tasksOf(pid: number): string[] {
-  try {
-    return readdirSync(`/proc/${pid}/task`);
-  } catch {
-    // It ended meanwhile.
-    return [];
-  }
 }
 
 function describeMachine(): Record<string, unknown> {

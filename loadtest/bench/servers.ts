@@ -13,14 +13,12 @@ import {
 import net from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { LONG_AGO_SECS } from "./works.ts";
 
 const LAUNCHER = fileURLToPath(new URL("../../bin/portico.mjs", import.meta.url));
 const START_TRIES = 200;
 const START_PAUSE_MS = 50;
 const CLOCK_TICKS_PER_SEC = 100;
-/** Modification time of the files. */
-export const LONG_AGO_SECS = 1_700_000_000;
-
 export type Server = {
   readonly name: string;
   readonly pid: number;
@@ -53,23 +51,7 @@ export function makeSite(root: string): string {
   return site;
 }
 
-/** Portico from this checkout with one worker. */
-export async function startPortico(root: string, port: number): Promise<Server> {
-  const vhost = {
-    name: "localhost",
-    port,
-    interface: "127.0.0.1",
-    keepalive_timeout: 60,
-    "access-log": join(root, "portico-access.log"),
-    mounts: [
-      { mountpoint: "/", origin: `file://${join(root, "site")}` },
-      { mountpoint: "/cgi", origin: `cgi://${join(root, "hello.cgi")}` },
-    ],
-  };
-  return launchPortico(root, port, { vhosts: [vhost] });
-}
-
-/** The same with a configuration of one's own. */
+/** Portico from this checkout, with one worker unless it is told otherwise, and a configuration of one's own. */
 export async function launchPortico(
   root: string,
   port: number,
@@ -77,14 +59,28 @@ export async function launchPortico(
     readonly global?: Readonly<Record<string, unknown>>;
     readonly vhosts: readonly unknown[];
   },
+  workers = 1,
 ): Promise<Server> {
-  const directory = join(root, "portico");
+  const name = workers === 1 ? "portico" : `portico, ${workers} workers`;
+  const directory = join(root, `portico-${workers}`);
   mkdirSync(directory, { recursive: true });
-  const global = { "pid-file": join(root, "portico.pid"), "max-requests": 0, ...conf.global };
+  const global = {
+    "pid-file": join(root, `portico-${workers}.pid`),
+    "max-requests": 0,
+    ...conf.global,
+  };
   writeFileSync(join(directory, "conf"), JSON.stringify({ ...conf, global }));
-  const args = ["--disable-sigusr1", LAUNCHER, "run", "-c", directory, "--workers", "1"];
+  const args = [
+    "--disable-sigusr1",
+    LAUNCHER,
+    "run",
+    "-c",
+    directory,
+    "--workers",
+    String(workers),
+  ];
   return watch(
-    "portico",
+    name,
     port,
     spawn(process.execPath, args, {
       stdio: ["ignore", "ignore", "inherit"],
@@ -93,25 +89,15 @@ export async function launchPortico(
   );
 }
 
-/** nginx with one worker. */
-export async function startNginx(root: string, port: number): Promise<Server> {
-  return launchNginx(
-    root,
-    port,
-    `access_log ${root}/nginx-access.log combined; keepalive_requests 1000000000; keepalive_timeout 60; sendfile on; tcp_nopush on;
-  open_file_cache max=1000; types { text/html html; }
-  server { listen 127.0.0.1:${port} backlog=4096; root ${root}/site; }`,
-  );
-}
-
-/** The same with an "http" block of one's own. */
+/** nginx with one worker and an "http" block of one's own. */
 export async function launchNginx(root: string, port: number, http: string): Promise<Server> {
   const conf = join(root, "nginx.conf");
   writeFileSync(
     conf,
     `daemon off; worker_processes 1; pid ${root}/nginx.pid; error_log ${root}/nginx-error.log;
 user root;
-events { worker_connections 4096; }
+worker_rlimit_nofile 20000;
+events { worker_connections 16384; }
 http { ${http} }
 `,
   );
@@ -187,6 +173,24 @@ export function cpuSecsOf(pid: number): number {
   return stat
     ? stat.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0) / CLOCK_TICKS_PER_SEC
     : 0;
+}
+
+/** Microseconds on a processor of all threads of a process and those below it; finer than the ticks of /proc/PID/stat. */
+export function cpuUsOf(pid: number): number {
+  const tasks = treeOf(pid).flatMap((one) =>
+    tasksOf(one).map((task) => `/proc/${one}/task/${task}/schedstat`),
+  );
+  const nanoseconds = tasks.map((path) => Number(readFileSync(path, "latin1").split(" ")[0]));
+  return nanoseconds.reduce((sum, ns) => sum + ns, 0) / 1_000;
+}
+
+function tasksOf(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`);
+  } catch {
+    // It ended meanwhile.
+    return [];
+  }
 }
 
 /** The fields behind the program's name, from "state" on. */
