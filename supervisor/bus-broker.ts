@@ -1,23 +1,31 @@
 // Topics to workers: forwards bytes it does not decode to every subscribed worker of any generation but the sender.
 
+import { MAX_SCOPE_BYTES, MAX_TOPIC_BYTES } from "../ipc/bus.ts";
 import type { WorkerProcess } from "./worker-process.ts";
 
 /** Topics one worker may subscribe to. */
 const MAX_TOPICS = 10_000;
+/** As they travel: scope, slash, topic. */
+const MAX_NAME_BYTES = MAX_SCOPE_BYTES + 1 + MAX_TOPIC_BYTES;
 
-export type BusBroker = {
-  subscribe(worker: WorkerProcess, topic: string, on: boolean): void;
-  publish(from: WorkerProcess, topic: string, data: Uint8Array): void;
+/** Who subscribes and publishes. */
+export type BusMember = Pick<WorkerProcess, "id" | "tell" | "kill" | "backlogged">;
+
+export type BusBroker<Member> = {
+  subscribe(worker: Member, topic: string, on: boolean): void;
+  publish(from: Member, topic: string, data: Uint8Array): void;
   /** Forgets a worker that is gone and tells the others. */
-  depart(worker: WorkerProcess): void;
+  depart(worker: Member): void;
 };
 
 /** The broker of one supervisor. At most once: a subscriber that reads too slowly loses messages, counted by `onDrop`. */
-export function createBusBroker(onDrop: (to: WorkerProcess) => void): BusBroker {
-  const subscribers = new Map<string, Set<WorkerProcess>>();
-  const topicsOf = new Map<WorkerProcess, Set<string>>();
+export function createBusBroker<Member extends BusMember = WorkerProcess>(
+  onDrop: (to: Member) => void,
+): BusBroker<Member> {
+  const subscribers = new Map<string, Set<Member>>();
+  const topicsOf = new Map<Member, Set<string>>();
 
-  function leave(worker: WorkerProcess, topic: string): void {
+  function leave(worker: Member, topic: string): void {
     const set = subscribers.get(topic);
     set?.delete(worker);
     if (set?.size === 0) subscribers.delete(topic);
@@ -32,12 +40,16 @@ export function createBusBroker(onDrop: (to: WorkerProcess) => void): BusBroker 
         leave(worker, topic);
         return;
       }
+      if (Buffer.byteLength(topic) > MAX_NAME_BYTES) {
+        worker.kill("Subscribed to too long a topic");
+        return;
+      }
       if (topics.size >= MAX_TOPICS) {
         worker.kill(`Subscribed to more than ${MAX_TOPICS} topics`);
         return;
       }
       topics.add(topic);
-      const set = subscribers.get(topic) ?? new Set();
+      const set = subscribers.get(topic) ?? new Set<Member>();
       subscribers.set(topic, set.add(worker));
     },
     publish(from, topic, data) {

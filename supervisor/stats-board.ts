@@ -54,13 +54,37 @@ export type BoardFacts = {
 export class StatsBoard {
   readonly #latest = new Map<WorkerProcess, Sample>();
   readonly #retired: Totals = emptyTotals();
+  /** Names that any configuration of this server has had: what else a worker counts is none of ours. */
+  readonly #known = new Set<string>();
+  readonly #left = new WeakSet<WorkerProcess>();
   #samplesLost = 0;
   #restarts = 0;
 
+  /** From now on workers may have this configuration. */
+  know(config: ServerConfig): void {
+    for (const vhost of config.vhosts) {
+      const key = vhostKey(vhost);
+      this.#known.add(key);
+      for (const { mountpoint } of vhost.mounts) this.#known.add(mountKey(key, mountpoint));
+    }
+  }
+
   /** The newest sample of a worker replaces its older one: samples are cumulative. */
   record(worker: WorkerProcess, sample: Sample, last: boolean): void {
+    if (this.#left.has(worker)) return;
+    // Totals outlive workers, so names of a worker's own making would be kept for ever.
+    if (!this.#isOurs(sample)) return worker.kill("Sent statistics of what is not configured");
     this.#latest.set(worker, sample);
-    if (last) this.#retire(worker);
+    if (!last) return;
+    this.#left.add(worker);
+    this.#retire(worker);
+  }
+
+  #isOurs({ vhosts, cgi, cgiGauges, latency }: Sample): boolean {
+    if (latency.length > LATENCY_BOUNDS_US.length + 1) return false;
+    return [vhosts, cgi, cgiGauges].every((table) =>
+      Object.keys(table).every((name) => this.#known.has(name)),
+    );
   }
 
   /** A worker is gone. Without a final sample its last interval is lost, and said to be. */

@@ -265,6 +265,7 @@ export class Supervisor {
   #launch(loaded: LoadedConfig): Promise<Generation> {
     for (const remark of limitProblems(loaded.remarks))
       this.#log[remark.severity === "warning" ? "warn" : "info"](formatProblem(remark));
+    this.#board.know(loaded.config);
     return this.#generations.launch(
       loaded,
       this.#scaledTo ?? countWorkersWanted(this.#options.workers, loaded.config, this.#log),

@@ -1,5 +1,6 @@
 // The worker's end of the bus: topics of a vhost's protocol, carried to the other workers by the supervisor.
 
+import { MAX_TOPIC_BYTES } from "../ipc/bus.ts";
 import type { Channel } from "../ipc/channel.ts";
 import type { toSupervisor, toWorker, ToWorker } from "../ipc/messages.ts";
 import type { WorkerCounters } from "../ipc/stats.ts";
@@ -37,6 +38,7 @@ export function createBusClient(channel: WorkerChannel, counters: WorkerCounters
   return {
     scoped: (scope) => ({
       publish(topic, message) {
+        checkTopic(topic);
         const data = typeof message === "string" ? Buffer.from(message) : message;
         if (data.length > MAX_MESSAGE_BYTES)
           throw new RangeError(`Bus message of ${data.length} bytes exceeds ${MAX_MESSAGE_BYTES}`);
@@ -48,7 +50,10 @@ export function createBusClient(channel: WorkerChannel, counters: WorkerCounters
         counters.busPublished += 1;
         channel.send("publish", { topic: `${scope}/${topic}`, data });
       },
-      subscribe: (topic, listener) => subscribe(`${scope}/${topic}`, listener),
+      subscribe(topic, listener) {
+        checkTopic(topic);
+        return subscribe(`${scope}/${topic}`, listener);
+      },
       onDeparture(listener) {
         departures.add(listener);
         return () => void departures.delete(listener);
@@ -64,4 +69,9 @@ export function createBusClient(channel: WorkerChannel, counters: WorkerCounters
       for (const listener of departures) listener(worker);
     },
   };
+}
+
+function checkTopic(topic: string): void {
+  if (Buffer.byteLength(topic) > MAX_TOPIC_BYTES)
+    throw new RangeError(`A topic of the bus exceeds ${MAX_TOPIC_BYTES} bytes`);
 }
