@@ -8,7 +8,7 @@ import { createOpeningReader, type Opening } from "./client-hello.ts";
 import type { Counters } from "./counters.ts";
 import type { Connection, TlsSession } from "./http/connection.ts";
 import { plainAddress } from "./networks.ts";
-import { originOf } from "./proxy-arrival.ts";
+import { originOf, socketBelow } from "./proxy-arrival.ts";
 
 /** Connections the kernel queues while all workers are busy. */
 const BACKLOG = 4096;
@@ -80,7 +80,7 @@ export function readOpening(
     stopWaiting();
     socket.pause();
     socket.off("data", take).off("end", cut).off("error", cut).off("close", stopWaiting);
-    socket.unshift(Buffer.concat(chunks));
+    socket.unshift(chunks.length === 1 ? chunk : Buffer.concat(chunks));
     done(opening);
   };
   socket.on("data", take).on("end", cut).on("error", cut).on("close", stopWaiting);
@@ -88,7 +88,7 @@ export function readOpening(
 
 /** Whether the client has reset the connection already. A TCP socket has no peer then, and what it sent would pass for a unix client's. */
 export function hasLeft(socket: net.Socket, listener: WorkerListener): boolean {
-  return socket.remoteAddress === undefined && !listener.address.startsWith("unix:");
+  return socketBelow(socket).remoteAddress === undefined && !listener.address.startsWith("unix:");
 }
 
 /**
@@ -119,14 +119,12 @@ class SocketConnection implements Connection {
   constructor(socket: net.Socket, listener: WorkerListener, tls: TlsSession | undefined) {
     const origin = originOf(socket);
     this.listener = listener.address;
-    this.remoteAddress = origin?.remoteAddress ?? plainAddress(socket.remoteAddress);
-    this.remotePort = origin?.remotePort ?? socket.remotePort ?? 0;
+    this.#socket = socketBelow(socket);
+    this.remoteAddress = origin?.remoteAddress ?? plainAddress(this.#socket.remoteAddress);
+    this.remotePort = origin?.remotePort ?? this.#socket.remotePort ?? 0;
     this.secure = tls !== undefined;
     if (tls) this.tls = tls;
-    this.#socket = socket;
     this.#listener = listener;
-    // Little beside a handshake.
-    if (tls) this.#locate();
   }
 
   get localAddress(): string {

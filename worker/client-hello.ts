@@ -70,7 +70,9 @@ export function createOpeningReader(): OpeningReader {
 
   function look(): Opening | undefined {
     if (messageBytes < wantedBytes) return undefined;
-    const whole = Buffer.concat(message, messageBytes);
+    // Nearly always it comes in one piece, and need not be copied.
+    const [first] = message;
+    const whole = message.length === 1 && first ? first : Buffer.concat(message, messageBytes);
     if (!isLengthKnown) {
       if (whole[0] !== CLIENT_HELLO) return NAMELESS;
       isLengthKnown = true;

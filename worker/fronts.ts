@@ -20,8 +20,10 @@ export function createFronts(options: FrontOptions): Front {
       return http1.open + http2.open;
     },
     adopt(socket, connection) {
-      const front = settledOn(socket) === HTTP2 ? http2 : http1;
-      front.adopt(socket, connection);
+      if (settledOn(socket) !== HTTP2) return http1.adopt(socket, connection);
+      // A stream may ask for it when the socket has closed.
+      void connection.localAddress;
+      http2.adopt(socket, connection);
     },
     drain() {
       http1.drain();

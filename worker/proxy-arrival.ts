@@ -11,13 +11,16 @@ import { createProxyReader, type Origin } from "./proxy-protocol.ts";
 const ORIGIN = Symbol("origin");
 /** Undocumented: the socket below a TLSSocket. Nothing public leads to it; a test over TLS holds on to it. */
 const BELOW = "_parent";
-type Marked = { [ORIGIN]?: Origin; [BELOW]?: Marked | null };
+type Marked = Socket & { [ORIGIN]?: Origin; [BELOW]?: Socket | null };
 
 /** The client that a proxy named, undefined where none did. Takes the TLS socket as well as the one below it. */
 export function originOf(socket: Socket): Origin | undefined {
-  const marked = socket as Marked;
-  if (marked[ORIGIN]) return marked[ORIGIN];
-  return marked[BELOW]?.[ORIGIN];
+  return (socketBelow(socket) as Marked)[ORIGIN];
+}
+
+/** The TCP socket of a connection, whichever of its sockets is given. What the kernel has told it once it does not ask again. */
+export function socketBelow(socket: Socket): Socket {
+  return (socket as Marked)[BELOW] ?? socket;
 }
 
 export type ProxyArrivalOptions = {

@@ -125,6 +125,7 @@ function createServer(
   const settings = tlsSettings(vhost, options.config.global);
   const rules = clientRules(vhost);
   const asksClient = rules !== "";
+  const watchGoodbye = createGoodbyeWatch();
   const server = tls.createServer({
     ...settings,
     ALPNProtocols: [...settings.ALPNProtocols],
@@ -145,7 +146,7 @@ function createServer(
   server.on("secureConnection", (socket) => {
     // Node cuts what is not authorized; to take one for a client that is would open the vhost.
     if (asksClient && !socket.authorized) return void socket.destroy();
-    socket.once("end", () => cutIfStuck(socket));
+    socket.once("end", watchGoodbye);
     onSecure(socket, {
       clientRules: rules,
       client: asksClient ? readClientCertificate(socket) : undefined,
@@ -161,17 +162,33 @@ function createServer(
 /**
  * Node does not always tell that a write has failed when the client said goodbye and then reset the connection: such a
  * socket would stay until its sending time is over. A client that still listens takes something from one look to the next.
+ * Returns a listener for "end".
  */
-function cutIfStuck(socket: tls.TLSSocket): void {
-  let taken: number | undefined;
-  const timer = setInterval(() => {
-    const isWaiting = socket.writableLength > 0;
-    const before = taken;
-    taken = isWaiting ? socket.bytesWritten - socket.writableLength : undefined;
-    if (isWaiting && taken === before) socket.destroy();
-  }, GOODBYE_LOOK_MS);
-  timer.unref();
-  socket.once("close", () => clearInterval(timer));
+function createGoodbyeWatch(): (this: tls.TLSSocket) => void {
+  /** What each has taken of what waits for it, at the last look. */
+  const leaving = new Map<tls.TLSSocket, number | undefined>();
+  let timer: NodeJS.Timeout | undefined;
+  // One timer for all, which ends with the first look at nobody: most connections are gone before anyone looks.
+  function look(): void {
+    if (leaving.size === 0) {
+      clearInterval(timer);
+      timer = undefined;
+    }
+    for (const [socket, before] of leaving) {
+      const isWaiting = socket.writableLength > 0;
+      const taken = isWaiting ? socket.bytesWritten - socket.writableLength : undefined;
+      leaving.set(socket, taken);
+      if (isWaiting && taken === before) socket.destroy();
+    }
+  }
+  function forget(this: tls.TLSSocket): void {
+    leaving.delete(this);
+  }
+  return function watch() {
+    leaving.set(this, undefined);
+    this.on("close", forget);
+    timer ??= setInterval(look, GOODBYE_LOOK_MS).unref();
+  };
 }
 
 function digest(...parts: readonly (Uint8Array | string)[]): string {

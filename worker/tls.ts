@@ -30,7 +30,8 @@ export function createTlsFront(options: TlsOptions): TlsFront {
   );
 
   function choose(socket: Socket, serverName: string | undefined): number {
-    const table = byAddress.get(localAddressOf(socket)) ?? everybody;
+    const local = byAddress.size === 0 ? undefined : byAddress.get(localAddressOf(socket));
+    const table = local ?? everybody;
     return table.byName(hostOf(serverName)) ?? table.first;
   }
 
