@@ -8,20 +8,21 @@ import type { ByteString } from "./http/exchange.ts";
 export type AccessEntry = {
   readonly remoteAddress: string;
   /** Whose password was checked; a space in it would shift the fields behind. */
-  readonly user: ByteString | undefined;
+  readonly user?: ByteString | undefined;
   /** "GET /x HTTP/1.1" as sent; undefined where none could be read. */
   readonly requestLine: ByteString | undefined;
   readonly status: number;
   /** Bytes of the body that were sent. */
   readonly bytes: number;
-  readonly referer: ByteString | undefined;
-  readonly userAgent: ByteString | undefined;
-  /** From the end of its head to the end of its answer. */
-  readonly durationMs?: number;
+  readonly referer?: ByteString | undefined;
+  readonly userAgent?: ByteString | undefined;
   readonly requestId?: string | undefined;
 };
 
-export type AccessLog = { log(entry: AccessEntry): void };
+export type AccessLog = {
+  /** `durationMs` from the end of the request's head to the end of its answer. */
+  log(entry: AccessEntry, durationMs?: number): void;
+};
 
 export type AccessLogOptions = {
   readonly format: VhostConfig["access-log-format"];
@@ -31,7 +32,7 @@ export type AccessLogOptions = {
 };
 
 /** How the lines of one vhost look; `stamp` as from formatTime or formatInstant. */
-type Format = (entry: AccessEntry, stamp: string) => string;
+type Format = (entry: AccessEntry, stamp: string, durationMs?: number) => string;
 
 const MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec";
 const MS_PER_SEC = 1_000;
@@ -50,19 +51,20 @@ export function createAccessLog(
   let second = Number.NaN;
   let stamp = "";
   return {
-    log(entry) {
+    log(entry, durationMs) {
       const time = Math.floor(now() / MS_PER_SEC);
       if (time !== second) {
         second = time;
         stamp = stampOf(new Date(time * MS_PER_SEC));
       }
-      file.write(write(entry, stamp));
+      file.write(write(entry, stamp, durationMs));
     },
   };
 }
 
 function formatOf(format: AccessLogOptions["format"], vhost: string): Format {
-  if (format === "json") return (entry, stamp) => formatJson(entry, stamp, vhost);
+  if (format === "json")
+    return (entry, stamp, durationMs) => formatJson(entry, stamp, vhost, durationMs);
   const combined = createCombined();
   if (format === "combined") return combined;
   const prefix = `${escape(vhost)} `;
@@ -130,7 +132,12 @@ function rememberLast(
 }
 
 /** One line of JSON. Bytes above ASCII stand as the characters of the same number, so that nothing is lost whatever they mean. */
-function formatJson(entry: AccessEntry, stamp: string, vhost: string): string {
+function formatJson(
+  entry: AccessEntry,
+  stamp: string,
+  vhost: string,
+  durationMs: number | undefined,
+): string {
   const { remoteAddress, user, requestLine, status, bytes, referer, userAgent } = entry;
   const members = {
     time: stamp,
@@ -140,7 +147,7 @@ function formatJson(entry: AccessEntry, stamp: string, vhost: string): string {
     request: requestLine,
     status,
     bytes,
-    ms: entry.durationMs === undefined ? undefined : Math.round(entry.durationMs * 1000) / 1000,
+    ms: durationMs === undefined ? undefined : Math.round(durationMs * 1000) / 1000,
     referer,
     user_agent: userAgent,
     request_id: entry.requestId,

@@ -100,16 +100,24 @@ export function buildMountMatcher(
 
   return (path) => {
     const alone = exact.get(path === "/" ? "" : path);
-    if (alone) return { ...alone, rest: "" };
+    if (alone) return matched(alone, "");
     let end = segmentEnd(path, deepest);
     while (end > 0) {
       const entry = prefixes.get(path.slice(0, end));
-      if (entry) return { ...entry, rest: path.slice(end) };
+      if (entry) return matched(entry, path.slice(end));
       end = path.lastIndexOf("/", end - 1);
     }
     const root = prefixes.get("");
-    return root && { ...root, rest: path };
+    return root && matched(root, path);
   };
+}
+
+/** Written out, because a spread costs each request five times as much. */
+function matched(
+  { config, mount, guard, headers }: Omit<MountMatch, "rest">,
+  rest: ByteString,
+): MountMatch {
+  return { config, mount, guard, headers, rest };
 }
 
 function withPages(fields: ConfiguredFields, pages: ErrorPages | undefined): ConfiguredFields {

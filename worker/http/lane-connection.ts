@@ -257,7 +257,8 @@ export class LaneConnection implements Ringing {
     if (out.length > 0) socket.uncork();
     out.length = 0;
     if (!tells && socket.writableLength === 0) {
-      for (const outcome of outcomes) settle(counters, outcome);
+      const endedAt = performance.now();
+      for (const outcome of outcomes) settle(counters, outcome, endedAt);
       outcomes.length = 0;
       // The kernel has the answer, and nothing may come any more that would turn the end into a reset (RFC 9112 9.6).
       if (this.#isLeaving && this.#held === undefined) this.#depart();

@@ -26,26 +26,16 @@ export type Outcome = {
   readonly mark?: "aborted" | "rejected" | "upgraded" | undefined;
 };
 
-/** Counts and logs one request that has ended. */
-export function settle(counters: Counters, outcome: Outcome): void {
+/** Counts and logs one request that has ended; requests that ended together may share the look at the clock. */
+export function settle(counters: Counters, outcome: Outcome, endedAt = performance.now()): void {
   const { vhost, mark } = outcome;
   vhost.counters.requests += 1;
   countStatus(vhost.counters, outcome.status);
   if (mark === "aborted") vhost.counters.aborted += 1;
   else if (mark === "rejected") vhost.counters.rejected += 1;
   else if (mark === "upgraded") vhost.counters.upgrades += 1;
-  const durationMs = performance.now() - outcome.startedAt;
+  const durationMs = endedAt - outcome.startedAt;
   countLatency(counters.latency, durationMs * 1000);
   counters.worker.durationUs += Math.round(durationMs * 1000);
-  vhost.accessLog?.log({
-    remoteAddress: outcome.remoteAddress,
-    user: outcome.user,
-    requestLine: outcome.requestLine,
-    status: outcome.status,
-    bytes: outcome.bytes,
-    referer: outcome.referer,
-    userAgent: outcome.userAgent,
-    requestId: outcome.requestId,
-    durationMs,
-  });
+  vhost.accessLog?.log(outcome, durationMs);
 }

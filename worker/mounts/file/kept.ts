@@ -231,11 +231,18 @@ const CONDITIONS = [
   "range",
 ] as const;
 
+/** Conditions that are looked at first. */
+const BEFORE_NONE_MATCH = ["if-match", "if-unmodified-since"] as const;
+
 function choose(
   request: ReadyRequest,
   { representation, whole, unchanged }: Extract<Content, { kind: "file" }>,
 ): PreparedReply | undefined {
   if (!CONDITIONS.some((name) => request.header(name) !== undefined)) return whole;
+  // What a browser asks that has the file: nothing else counts beside If-None-Match then (RFC 9110 13.2.2).
+  const isKnown = request.header("if-none-match") === representation.etag;
+  if (isKnown && BEFORE_NONE_MATCH.every((name) => request.header(name) === undefined))
+    return unchanged;
   const { method } = request;
   const { status } = decide({ method, header: (name) => request.header(name) }, representation);
   if (status === 304) return unchanged;
