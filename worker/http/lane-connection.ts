@@ -2,13 +2,10 @@
 // hands everything else over to Node's parser with the bytes untouched. Between requests it holds no more than its own fields.
 
 import type { Socket } from "node:net";
-import type { Mount } from "../mount.ts";
-import type { MountMatch } from "../router.ts";
 import type { Connection } from "./connection.ts";
 import { HttpError } from "./exchange.ts";
 import type { LaneContext } from "./lane-context.ts";
-import type { LaneHead } from "./lane-head.ts";
-import { LaneVisit } from "./lane-visit.ts";
+import { askMount, LaneVisit } from "./lane-visit.ts";
 import { CLIENT_LEFT, settle, type Outcome } from "./ledger.ts";
 import { discardRest } from "./linger.ts";
 import { Pace, takenBytes } from "./pace.ts";
@@ -30,8 +27,6 @@ type State = "waiting" | "loading" | "flushing" | "lingering" | "gone";
 
 /** What the next bytes turned out to be: a request whose answer has so many bytes, the beginning of one, not ours, or one whose answer will be ready. */
 type Step = number | "partial" | "foreign" | Promise<void>;
-
-type Ready = NonNullable<Mount["ready"]>;
 
 export class LaneConnection implements Ringing {
   readonly #context: LaneContext;
@@ -386,15 +381,6 @@ export class LaneConnection implements Ringing {
     this.#held = undefined;
     this.#context.wheel.remove(this);
     this.#context.handOver(this.#socket, rest, this.#connection, this.#visit.past);
-  }
-}
-
-function askMount({ mount, rest }: MountMatch, head: LaneHead): ReturnType<Ready> {
-  try {
-    return mount.ready?.(head, rest);
-  } catch {
-    // It fails again on the other way, where it is told.
-    return undefined;
   }
 }
 

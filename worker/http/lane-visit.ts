@@ -1,9 +1,11 @@
 // Where a connection in the lane stands among the vhosts: which it asks, its seat there, what is counted for it.
 
 import type { Socket } from "node:net";
-import type { SiteVhost } from "../router.ts";
+import type { Mount } from "../mount.ts";
+import type { MountMatch, SiteVhost } from "../router.ts";
 import type { Connection } from "./connection.ts";
 import type { LaneContext } from "./lane-context.ts";
+import type { LaneHead } from "./lane-head.ts";
 import type { Outcome } from "./ledger.ts";
 import type { Past } from "./http1-connection.ts";
 
@@ -94,5 +96,18 @@ export class LaneVisit {
   #leaveSeat(): void {
     if (this.#isSeated) this.#vhost.seats.leave();
     this.#isSeated = false;
+  }
+}
+
+/** Asks a mount for an answer that is ready; one that fails has none. */
+export function askMount(
+  { mount, rest }: MountMatch,
+  head: LaneHead,
+): ReturnType<NonNullable<Mount["ready"]>> {
+  try {
+    return mount.ready?.(head, rest);
+  } catch {
+    // It fails again on the other way, where it is told.
+    return undefined;
   }
 }
