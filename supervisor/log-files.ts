@@ -1,11 +1,14 @@
 // Access log files: made here, because workers may lack the right to, and owned by the user that workers become.
 
-import { closeSync, constants, fchownSync, openSync } from "node:fs";
+import { closeSync, constants, existsSync, fchownSync, openSync } from "node:fs";
+import { basename, dirname } from "node:path";
 import type { LoadedConfig } from "../config/load.ts";
 import { ConfigError } from "../config/problems.ts";
 import type { WorkerUser } from "../ipc/messages.ts";
+import { DetourError, openTrustedDirectory } from "./trusted-directory.ts";
 
 const LOG_MODE = 0o640;
+const DESCRIPTORS = "/proc/self/fd";
 const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
 
 /** Makes every access log that does not exist. Throws ConfigError naming each that cannot be made. */
@@ -46,15 +49,24 @@ export function createLogMender(
  * that workers may write to, a name can be a link to anything, and a FIFO would make us wait.
  */
 function createLogFile(path: string, user: WorkerUser | undefined): string | undefined {
+  const isRoot = user !== undefined && process.getuid?.() === 0;
+  let directory: number | undefined;
   let fd: number;
   try {
-    fd = openSync(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, LOG_MODE);
+    // What we may write to is more than what others may: the way there must not be theirs to choose.
+    if (isRoot && existsSync(DESCRIPTORS)) directory = openTrustedDirectory(dirname(path));
+    const name = directory === undefined ? path : `${DESCRIPTORS}/${directory}/${basename(path)}`;
+    fd = openSync(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, LOG_MODE);
   } catch (error) {
+    // What is there already is made by nobody.
+    if (error instanceof DetourError) return existsSync(path) ? undefined : error.message;
     const { code } = error as NodeJS.ErrnoException;
     return code === "EEXIST" ? undefined : code;
+  } finally {
+    if (directory !== undefined) closeSync(directory);
   }
   try {
-    if (user && process.getuid?.() === 0) fchownSync(fd, user.uid, user.gid);
+    if (isRoot) fchownSync(fd, user.uid, user.gid);
     return undefined;
   } finally {
     closeSync(fd);

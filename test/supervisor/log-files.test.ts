@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import {
+  chownSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  rmdirSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -24,7 +26,7 @@ async function load(
 ): Promise<{ directory: string; loaded: LoadedConfig }> {
   const directory = mkdtempSync(join(tmpdir(), "portico-test-"));
   t.after(() => rmSync(directory, { recursive: true, force: true }));
-  mkdirSync(join(directory, "logs"));
+  mkdirSync(join(directory, "logs/of"), { recursive: true });
   const vhost = { name: "localhost", port: 0, "access-log": log };
   writeFileSync(join(directory, "conf"), JSON.stringify({ vhosts: [vhost] }));
   return { directory, loaded: await loadConfig(directory) };
@@ -51,6 +53,32 @@ test("createLogFiles does not make the target of a dangling link", async (t) => 
   symlinkSync("elsewhere", join(directory, "access.log"));
   createLogFiles(loaded, NOBODY);
   assert.equal(existsSync(join(directory, "elsewhere")), false);
+});
+
+const ROOT_ONLY = { skip: process.getuid?.() !== 0 && "needs root" };
+
+test(
+  "createLogFiles makes nothing behind a link that the workers' user could have made",
+  ROOT_ONLY,
+  async (t) => {
+    const { directory, loaded } = await load(t, "logs/of/access.log");
+    const logs = join(directory, "logs");
+    mkdirSync(join(directory, "secrets"));
+    rmdirSync(join(logs, "of"));
+    symlinkSync("../secrets", join(logs, "of"));
+    chownSync(logs, NOBODY.uid, NOBODY.gid);
+    assert.throws(() => createLogFiles(loaded, NOBODY), /"of" on the way is a link/);
+    assert.equal(existsSync(join(directory, "secrets/access.log")), false);
+  },
+);
+
+test("createLogFiles follows a link of root's", ROOT_ONLY, async (t) => {
+  const { directory, loaded } = await load(t, "logs/of/access.log");
+  mkdirSync(join(directory, "elsewhere"));
+  rmdirSync(join(directory, "logs/of"));
+  symlinkSync("../elsewhere", join(directory, "logs/of"));
+  createLogFiles(loaded, NOBODY);
+  assert.equal(statSync(join(directory, "elsewhere/access.log")).uid, NOBODY.uid);
 });
 
 test("createLogFiles does not wait for the reader of a FIFO", async (t) => {
