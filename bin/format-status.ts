@@ -52,6 +52,22 @@ export function formatStatus(board: Board): string {
       ]),
     ),
   ];
+  if (board.recent.length > 0)
+    lines.push(
+      "",
+      ...table(
+        ["LAST", "REQUESTS/S", "4XX/S", "5XX/S", "IN/S", "OUT/S", "P50", "P90", "P99"],
+        board.recent.map((window) => [
+          formatDuration(window.measuredSecs),
+          `${window.requestsPerSec}`,
+          `${window.status4xxPerSec}`,
+          `${window.status5xxPerSec}`,
+          formatBytes(Math.round(window.rxPerSec)),
+          formatBytes(Math.round(window.txPerSec)),
+          ...[window.p50Us, window.p90Us, window.p99Us].map(formatMicroseconds),
+        ]),
+      ),
+    );
   const certificates = board.vhosts.flatMap(({ key, certificate }) =>
     certificate ? [formatCertificate(key, certificate)] : [],
   );
@@ -88,6 +104,10 @@ function formatBytes(bytes: number): string {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
   const power = bytes < 1 ? 0 : Math.min(Math.floor(Math.log2(bytes) / 10), units.length - 1);
   return power === 0 ? `${bytes}B` : `${(bytes / 1024 ** power).toFixed(1)}${units[power]}`;
+}
+
+function formatMicroseconds(us: number | null): string {
+  return us === null ? "-" : `${(us / 1000).toFixed(1)}ms`;
 }
 
 function formatDuration(seconds: number): string {

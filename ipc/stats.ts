@@ -162,6 +162,21 @@ export type BoardReload = {
   readonly problems: readonly string[];
 };
 
+/** What happened within the last so many seconds. Times are microseconds, null where there was no request. */
+export type BoardWindow = {
+  readonly secs: number;
+  /** Less than `secs` while the server is younger. */
+  readonly measuredSecs: number;
+  readonly requestsPerSec: number;
+  readonly status4xxPerSec: number;
+  readonly status5xxPerSec: number;
+  readonly rxPerSec: number;
+  readonly txPerSec: number;
+  readonly p50Us: number | null;
+  readonly p90Us: number | null;
+  readonly p99Us: number | null;
+};
+
 /** The whole server at one moment, as `portico status --json` prints it and plugins see it. */
 export type Board = {
   readonly version: string;
@@ -184,6 +199,8 @@ export type Board = {
   readonly totals: VhostCounters;
   readonly counters: WorkerCounters;
   readonly latency: readonly number[];
+  /** The last minute, ten minutes, hour and day, as far as the server is old enough. */
+  readonly recent: readonly BoardWindow[];
   /** Upper bounds of `latency`, whose last bucket has none. */
   readonly latencyBoundsUs: readonly number[];
   readonly lastReload: BoardReload | undefined;

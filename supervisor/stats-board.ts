@@ -23,6 +23,7 @@ import {
 } from "../ipc/stats.ts";
 import type { Generation } from "./generation.ts";
 import { formatOrigin } from "./greeting.ts";
+import { History } from "./history.ts";
 import type { Listener } from "./listeners.ts";
 import type { ProcessUsage } from "./usage.ts";
 import type { WorkerProcess } from "./worker-process.ts";
@@ -57,8 +58,13 @@ export class StatsBoard {
   /** Names that any configuration of this server has had: what else a worker counts is none of ours. */
   readonly #known = new Set<string>();
   readonly #left = new WeakSet<WorkerProcess>();
+  readonly #history = new History();
   #samplesLost = 0;
   #restarts = 0;
+
+  constructor() {
+    this.tick();
+  }
 
   /** From now on workers may have this configuration. */
   know(config: ServerConfig): void {
@@ -105,9 +111,16 @@ export class StatsBoard {
     return totals;
   }
 
+  /** Once a second: how things stand goes into the history. */
+  tick(): void {
+    const totals = this.totals();
+    this.#history.record(performance.now(), sumVhosts(totals), totals.latency);
+  }
+
   /** Everything as it stands now. */
   snapshot(facts: BoardFacts): Board {
     const totals = this.totals();
+    const sum = sumVhosts(totals);
     return {
       version: facts.version,
       pid: process.pid,
@@ -130,10 +143,11 @@ export class StatsBoard {
         [...generation.workers].map((worker) => this.#describeWorker(worker, facts.usage)),
       ),
       vhosts: describeVhosts(facts, totals, (mount) => this.#describePrograms(mount, totals)),
-      totals: sumVhosts(totals),
+      totals: sum,
       counters: totals.counters,
       latency: totals.latency,
       latencyBoundsUs: LATENCY_BOUNDS_US,
+      recent: this.#history.windows(performance.now(), sum, totals.latency),
       lastReload: facts.lastReload,
     };
   }

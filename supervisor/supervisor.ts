@@ -94,7 +94,6 @@ export class Supervisor {
   /** What a new reload has to wait for: the start, or the reload before it. */
   #busy: Promise<unknown> = this.#ended.promise;
   #nextReload: Promise<Outcome> | undefined;
-  /** How many workers were asked for while it ran. */
   #scaledTo: number | undefined;
 
   constructor(loaded: LoadedConfig, options: SupervisorOptions) {
@@ -368,6 +367,7 @@ export class Supervisor {
 
   async #tick(): Promise<void> {
     this.#orphans?.sweep();
+    this.#board.tick();
     this.#renewSecrets();
     await this.#usage.refresh([...this.#generations.workers()].map((worker) => worker.pid));
     if (this.#watchers.size === 0 || this.#state !== "running") return;

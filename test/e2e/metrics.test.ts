@@ -89,4 +89,8 @@ test("metrics:// counts what clients did, one series per vhost, and never less a
   const all = await read(portico, "portico_http_all_requests_total");
   const board = await portico.status();
   assert.ok(all <= board.totals.requests);
+  const [minute] = board.recent;
+  assert.equal(minute?.secs, 60);
+  assert.ok(minute.requestsPerSec * minute.measuredSecs >= 20, JSON.stringify(minute));
+  assert.ok(minute.p50Us !== null && minute.p99Us !== null && minute.p50Us <= minute.p99Us);
 });

@@ -87,6 +87,7 @@ function board(changes: Partial<Board> = {}): Board {
     counters: { ...emptyWorkerCounters(), cgiStarted: 7 },
     latency: [],
     latencyBoundsUs: [],
+    recent: [],
     lastReload: {
       at: 1,
       outcome: "failed",

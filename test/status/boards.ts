@@ -51,6 +51,7 @@ export function board(changes: BoardChanges): PageBoard {
     totals: { ...emptyVhostCounters(), ...totals },
     counters: emptyWorkerCounters(),
     latency: latency ?? LATENCY_BOUNDS_US.map(() => 0),
+    recent: [],
     latencyBoundsUs: LATENCY_BOUNDS_US,
     lastReload: undefined,
   };
