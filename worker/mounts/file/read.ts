@@ -1,7 +1,7 @@
 // Reads the bytes of a representation, and notices when a file turns into another version of itself under the reader's hands.
 // No reader gets bytes of two versions under one entity tag, and never more bytes than were announced.
 
-import { fstatSync, read } from "node:fs";
+import { fstatSync, read, readSync } from "node:fs";
 import type { BigIntStats } from "node:fs";
 import { promisify } from "node:util";
 import type { Piece } from "../../http/range.ts";
@@ -49,11 +49,11 @@ export async function readWhole(
   return body;
 }
 
-/** Sends what it can of a file from `at` on without its being read here: how many bytes that was, and whether the client is full with them. */
+/** Sends what it can of a file from `at` on without its being read here: how many bytes that was, and whether those behind it are in the page cache. */
 export type PassOn = (
   at: number,
   length: number,
-) => Promise<{ readonly bytes: number; readonly isFull: boolean }>;
+) => Promise<{ readonly bytes: number; readonly isCached: boolean }>;
 
 /**
  * The pieces one after the other, none larger than PIECE_BYTES but for literal ones; the next is asked for when the one before
@@ -70,21 +70,32 @@ export async function* readPieces(
       yield piece;
       continue;
     }
-    let size = PIECE_BYTES;
+    // Two in turn: the one before is what a file that grows is known by. New ones each time would keep the collector busy.
+    const buffers: [Buffer?, Buffer?] = [];
+    let turn: 0 | 1 = 0;
+    let isCached = false;
     for (let at = piece.start; at < piece.end;) {
-      const bytes = Buffer.allocUnsafeSlow(Math.min(size, piece.end - at));
-      await readInto(content, bytes, at);
+      const most = passOn && (isCached || at === piece.start) ? SMALL_PIECE_BYTES : PIECE_BYTES;
+      const length = Math.min(most, piece.end - at);
+      const used = isCached ? buffers[turn]?.subarray(0, length) : undefined;
+      const bytes = used?.length === length ? used : Buffer.allocUnsafeSlow(length);
+      buffers[turn] = bytes;
+      turn = turn === 0 ? 1 : 0;
+      // To wait for a thread costs more than to copy a few pages that are in memory.
+      if (isCached && content.kind === "descriptor") readCached(content.fd, bytes, at);
+      else await readInto(content, bytes, at);
       await version?.check();
       version?.remember(bytes, at);
       yield bytes;
       at += bytes.length;
       // The last bytes are always read: they leave only after the file was found to be the same to its end.
-      const most = piece.end - at - SMALL_PIECE_BYTES;
-      if (!passOn || most <= 0) continue;
+      const rest = piece.end - at - SMALL_PIECE_BYTES;
+      isCached = false;
+      if (!passOn || rest <= 0) continue;
       await version?.check();
-      const passed = await passOn(at, most);
+      const passed = await passOn(at, rest);
       at += passed.bytes;
-      size = passed.isFull ? SMALL_PIECE_BYTES : PIECE_BYTES;
+      isCached = passed.isCached;
     }
   }
 }
@@ -127,6 +138,15 @@ function look({ fd }: OpenFile): BigIntStats {
 /** Not the time of the inode's last change, which a file gets that is replaced by another: its bytes stay. */
 function isSame(now: BigIntStats, then: BigIntStats): boolean {
   return now.mtimeNs === then.mtimeNs && now.size === then.size;
+}
+
+/** Throws FileChanged where the file has become too short. */
+function readCached(fd: number, target: Buffer, from: number): void {
+  for (let filled = 0; filled < target.length;) {
+    const count = readSync(fd, target, filled, target.length - filled, from + filled);
+    if (count === 0) throw new FileChanged();
+    filled += count;
+  }
 }
 
 async function readInto(content: Content, target: Buffer, from: number): Promise<void> {

@@ -11,6 +11,7 @@ import { HttpError, type Exchange } from "../../http/exchange.ts";
 import type { Representation } from "../../http/representation.ts";
 import { FileChanged, PIECE_BYTES, readPieces, readWhole, type PassOn } from "./read.ts";
 
+const NOTHING_PASSED = { bytes: 0, isCached: false };
 /** A file that was written more recently is copied. */
 const QUIET_MS = 60_000;
 /** What sendfile(2) is asked for at once. */
@@ -32,17 +33,19 @@ export async function sendDecision(
   if (content.kind === "memory" || length <= PIECE_BYTES)
     return exchange.send(status, fields, await readWhole(content, pieces, length));
 
+  const sendFile =
+    content.kind === "descriptor" && isQuiet(content.stat) ? await openSendFile?.() : undefined;
   let passOn: PassOn | undefined;
-  const source = readPieces(content, pieces, async (at, most) => {
-    return passOn ? passOn(at, most) : { bytes: 0, isFull: false };
-  });
+  const source = readPieces(
+    content,
+    pieces,
+    sendFile && (async (at, most) => passOn?.(at, most) ?? NOTHING_PASSED),
+  );
   // Before the head: until then a file that changed can be opened again.
   const first = await source.next();
   const body = exchange.stream(status, withLength);
-  if (content.kind === "descriptor" && body instanceof AnswerBody && isQuiet(content.stat)) {
-    const sendFile = await openSendFile?.();
-    if (sendFile) passOn = passesOn(body, content.fd, sendFile);
-  }
+  if (sendFile && content.kind === "descriptor" && body instanceof AnswerBody)
+    passOn = passesOn(body, content.fd, sendFile);
   try {
     for (let next = first; !next.done && !body.destroyed; next = await source.next())
       await taken(body, next.value);
@@ -84,9 +87,9 @@ function passesOn(body: AnswerBody, fd: number, sendFile: SendFile): PassOn {
       const { descriptor } = body;
       if (descriptor === undefined) break;
       const sent = sendFile(descriptor, fd, at + bytes, Math.min(WINDOW_BYTES, most - bytes));
-      if (sent === "full") return { bytes, isFull: true };
+      if (sent === "full") return { bytes, isCached: true };
       if (sent === "unsupported") isSupported = false;
-      if (typeof sent !== "number") return { bytes, isFull: false };
+      if (typeof sent !== "number") return { bytes, isCached: false };
       body.passed(sent);
       bytes += sent;
       turnBytes += sent;
@@ -95,6 +98,6 @@ function passesOn(body: AnswerBody, fd: number, sendFile: SendFile): PassOn {
       await nextTurn();
       break;
     }
-    return { bytes, isFull: bytes > 0 };
+    return { bytes, isCached: false };
   };
 }
