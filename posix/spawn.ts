@@ -1,22 +1,23 @@
 // Starts programs by posix_spawn(3), which shares memory with the child until it runs the program (vfork): its cost does
-// not grow with this process, as that of a fork does. Every descriptor of ours is close-on-exec, and the child closes
-// whatever else it might have inherited; we wait for our own children by pid only, never for "any".
+// not grow with this process, as that of a fork does. The thread that calls it stands still meanwhile, so that is one
+// of koffi's and not the event loop. Every descriptor of ours is close-on-exec, and the child closes whatever else it might
+// have inherited; we wait for our own children by pid only, never for "any".
 
 import { closeSync } from "node:fs";
 import { Socket } from "node:net";
-import { constants, endianness } from "node:os";
+import { endianness } from "node:os";
 import { getSystemErrorName } from "node:util";
 import {
   signalGroup,
   startFailure,
   type Child,
   type Environment,
-  type Exit,
   type Starter,
   type StartRequest,
 } from "./child.ts";
 import { openLibc } from "./native.mjs";
 import { createNodeStarter } from "./spawn-node.ts";
+import { createReaper } from "./wait.ts";
 
 /** A starter by posix_spawn, or by child_process where libc or koffi lack what it takes. */
 export async function openStarter(): Promise<Starter> {
@@ -39,30 +40,42 @@ export async function openSpawnStarter(): Promise<Starter | undefined> {
 const POINTER_BYTES = 8;
 const O_CLOEXEC = 0o2000000;
 const O_RDONLY = 0;
-const WNOHANG = 1;
 const POSIX_SPAWN_SETPGROUP = 2;
 const POSIX_SPAWN_SETSIGDEF = 4;
 const POSIX_SPAWN_SETSIGMASK = 8;
 /** More than any of posix_spawnattr_t, posix_spawn_file_actions_t and sigset_t, anywhere. */
 const OPAQUE_BYTES = 1024;
-/** struct rusage of getrusage(2): user and system time as seconds and microseconds, then the peak in KiB. */
-const RUSAGE_BYTES = 256;
-const RUSAGE_PEAK_AT = 32;
+/** A pid_t and room to spare. */
+const PID_BYTES = 128;
+/** Starts in threads at once. koffi keeps memory for as many, has fewer threads, and throws from 256 on. */
+const MAX_STARTING = 8;
 
 type Libc = ReturnType<typeof bindLibc>;
 
 function bindLibc({ koffi, libc }: NonNullable<Awaited<ReturnType<typeof openLibc>>>) {
   const bind = (name: string, parameters: string): ((...values: unknown[]) => number) =>
     libc.func(`int ${name}(${parameters})`);
+  const posixSpawn = libc.func(
+    "int posix_spawn(void* pid, void* path, void* actions, void* attributes, void* argv, void* envp)",
+  );
+  const inUse = new Set<readonly Buffer[]>();
   return {
     addressOf: (block: Buffer): bigint => koffi.address(block),
     errno: (): number => koffi.errno(),
     pipe2: bind("pipe2", "void* fds, int flags"),
     wait4: bind("wait4", "int pid, void* status, int options, void* usage"),
-    spawn: bind(
-      "posix_spawn",
-      "void* pid, void* path, void* actions, void* attributes, void* argv, void* envp",
-    ),
+    /** In a thread. */
+    spawn: async (...blocks: readonly Buffer[]): Promise<number> => {
+      const { promise, resolve, reject } = Promise.withResolvers<number>();
+      // The thread knows addresses only: nothing may be collected that they point to.
+      inUse.add(blocks);
+      posixSpawn.async(...blocks, (fault: Error | null, code: number) => {
+        inUse.delete(blocks);
+        if (fault) reject(fault);
+        else resolve(code);
+      });
+      return await promise;
+    },
     sigemptyset: bind("sigemptyset", "void* set"),
     initAttributes: bind("posix_spawnattr_init", "void* attributes"),
     setFlags: bind("posix_spawnattr_setflags", "void* attributes, short flags"),
@@ -86,22 +99,22 @@ type Pipe = { readonly read: number; readonly write: number };
 
 function createSpawnStarter(libc: Libc): Starter {
   const attributes = makeAttributes(libc);
-  const reaper = createReaper(libc);
-  const scratch = {
-    actions: Buffer.alloc(OPAQUE_BYTES),
-    pid: Buffer.alloc(4),
-    fds: Buffer.alloc(8),
-  };
+  const reaper = createReaper(libc.wait4);
+  const inTurn = createTurns(MAX_STARTING);
+  const fds = Buffer.alloc(8);
+  /** Blocks of starts that are over. */
+  const spare: Scratch[] = [];
 
   function openPipe(program: string, opened: Pipe[]): Pipe {
-    if (libc.pipe2(scratch.fds, O_CLOEXEC) !== 0)
+    if (libc.pipe2(fds, O_CLOEXEC) !== 0)
       throw startFailure(program, getSystemErrorName(-libc.errno()));
-    const pipe = { read: scratch.fds.readInt32LE(0), write: scratch.fds.readInt32LE(4) };
+    const pipe = { read: fds.readInt32LE(0), write: fds.readInt32LE(4) };
     opened.push(pipe);
     return pipe;
   }
 
-  function spawn(request: StartRequest, pipes: Ends): number {
+  async function spawn(request: StartRequest, pipes: Ends): Promise<number> {
+    const scratch = spare.pop() ?? makeScratch();
     const { actions, pid } = scratch;
     const block = packStrings(libc, [request.program, ...request.args], request.environment);
     libc.initActions(actions);
@@ -113,45 +126,73 @@ function createSpawnStarter(libc: Libc): Starter {
       libc.addChdir(actions, terminated(request.cwd));
       libc.addCloseFrom(actions, 3);
       const path = terminated(request.program);
-      const fault = libc.spawn(pid, path, actions, attributes, block.args, block.environment);
+      const { args, environment } = block;
+      const fault = await libc.spawn(pid, path, actions, attributes, args, environment);
       if (fault !== 0) throw startFailure(request.program, getSystemErrorName(-fault));
       return pid.readInt32LE();
     } finally {
       libc.destroyActions(actions);
+      spare.push(scratch);
     }
+  }
+
+  async function start(request: StartRequest): Promise<Child> {
+    const opened: Pipe[] = [];
+    let pid: number;
+    let pipes: Ends;
+    try {
+      pipes = {
+        stdin: request.stdin === "pipe" ? openPipe(request.program, opened) : undefined,
+        stdout: openPipe(request.program, opened),
+        stderr: openPipe(request.program, opened),
+      };
+      pid = await spawn(request, pipes);
+    } catch (error) {
+      for (const { read, write } of opened) [read, write].forEach((fd) => closeSync(fd));
+      throw error;
+    }
+    if (pipes.stdin) closeSync(pipes.stdin.read);
+    closeSync(pipes.stdout.write);
+    closeSync(pipes.stderr.write);
+    return {
+      pid,
+      stdin: pipes.stdin && new Socket({ fd: pipes.stdin.write, readable: false }),
+      stdout: new Socket({ fd: pipes.stdout.read, writable: false }),
+      stderr: new Socket({ fd: pipes.stderr.read, writable: false }),
+      exited: reaper.exitOf(pid),
+      kill: (signal) => signalGroup(pid, signal),
+    } satisfies Child;
   }
 
   return {
     by: "posix_spawn",
     carries: () => true,
-    async start(request) {
-      const opened: Pipe[] = [];
-      let pid: number;
-      let pipes: Ends;
-      try {
-        pipes = {
-          stdin: request.stdin === "pipe" ? openPipe(request.program, opened) : undefined,
-          stdout: openPipe(request.program, opened),
-          stderr: openPipe(request.program, opened),
-        };
-        pid = spawn(request, pipes);
-      } catch (error) {
-        for (const { read, write } of opened) [read, write].forEach((fd) => closeSync(fd));
-        throw error;
-      }
-      if (pipes.stdin) closeSync(pipes.stdin.read);
-      closeSync(pipes.stdout.write);
-      closeSync(pipes.stderr.write);
-      return {
-        pid,
-        stdin: pipes.stdin && new Socket({ fd: pipes.stdin.write, readable: false }),
-        stdout: new Socket({ fd: pipes.stdout.read, writable: false }),
-        stderr: new Socket({ fd: pipes.stderr.read, writable: false }),
-        exited: reaper.exitOf(pid),
-        kill: (signal) => signalGroup(pid, signal),
-      } satisfies Child;
-    },
+    start: async (request) => await inTurn(() => start(request)),
   };
+}
+
+/** So many at once, the others in the order in which they came. Who calls bounds how many wait. */
+function createTurns(count: number): <T>(act: () => Promise<T>) => Promise<T> {
+  const waiting: (() => void)[] = [];
+  let free = count;
+  return async (act) => {
+    if (free > 0) free -= 1;
+    else await new Promise<void>((resolve) => waiting.push(resolve));
+    try {
+      return await act();
+    } finally {
+      const next = waiting.shift();
+      if (next) next();
+      else free += 1;
+    }
+  };
+}
+
+/** What one start writes to. Each is too big for the heap of V8, which would move it. */
+type Scratch = { readonly actions: Buffer; readonly pid: Buffer };
+
+function makeScratch(): Scratch {
+  return { actions: Buffer.allocUnsafeSlow(OPAQUE_BYTES), pid: Buffer.allocUnsafeSlow(PID_BYTES) };
 }
 
 type Ends = { readonly stdin: Pipe | undefined; readonly stdout: Pipe; readonly stderr: Pipe };
@@ -169,54 +210,6 @@ function makeAttributes(libc: Libc): Buffer {
   libc.setDefaults(attributes, all);
   libc.setMask(attributes, none);
   return attributes;
-}
-
-/** Collects the exit status of children that are handed to it. libuv waits for those of child_process in the same way, by pid. */
-function createReaper(libc: Libc): { exitOf(pid: number): Promise<Exit> } {
-  const waiting = new Map<number, (exit: Exit) => void>();
-  const status = Buffer.alloc(4);
-  const usage = Buffer.alloc(RUSAGE_BYTES);
-  const reap = (): void => {
-    for (const [pid, resolve] of waiting) {
-      if (libc.wait4(pid, status, WNOHANG, usage) !== pid) continue;
-      waiting.delete(pid);
-      resolve(readExit(status.readUInt32LE(), usage));
-    }
-    if (waiting.size === 0) process.off("SIGCHLD", reap);
-  };
-  return {
-    exitOf(pid) {
-      const isFirst = waiting.size === 0;
-      const { promise, resolve } = Promise.withResolvers<Exit>();
-      waiting.set(pid, resolve);
-      if (!isFirst) return promise;
-      process.on("SIGCHLD", reap);
-      // It may have ended before anybody listened.
-      reap();
-      return promise;
-    },
-  };
-}
-
-/** The status of wait(2), as <sys/wait.h> takes it apart. */
-function readExit(status: number, usage: Buffer): Exit {
-  const signal = status & 0x7f;
-  const seconds = Number(usage.readBigInt64LE(0) + usage.readBigInt64LE(16));
-  const microseconds = Number(usage.readBigInt64LE(8) + usage.readBigInt64LE(24));
-  const peak = Number(usage.readBigInt64LE(RUSAGE_PEAK_AT));
-  return {
-    code: signal === 0 ? (status >> 8) & 0xff : null,
-    signal: signal === 0 ? null : nameOf(signal),
-    usage: {
-      cpuMs: seconds * 1000 + microseconds / 1000,
-      peakBytes: peak > process.resourceUsage().maxRSS ? peak * 1024 : undefined,
-    },
-  };
-}
-
-function nameOf(signal: number): string {
-  const known = Object.entries(constants.signals).find(([, number]) => number === signal);
-  return known?.[0] ?? `signal ${signal}`;
 }
 
 /** Both arrays of execve(2) in blocks of pointers. The strings live as long as the blocks. */

@@ -72,17 +72,21 @@ export function createGateway(parts: GatewayParts): Mount {
     if (slots.isClosed) throw slots.refusal();
     const environment = parts.makeEnvironment(exchange, script, input.bytes);
     const child = await start(script, environment, input);
+    let log: Logger | undefined;
     const run = new CgiRun(child, {
       ...parts,
       exchange,
       input,
       gone: gone.signal,
       isNph: script.isNph,
-      log: parts.log.child({
-        script: script.file ?? script.program,
-        child: child.pid,
-        request: exchange.header("x-request-id"),
-      }),
+      // Made when there is something to say: most programs never do.
+      get log() {
+        return (log ??= parts.log.child({
+          script: script.file ?? script.program,
+          child: child.pid,
+          request: exchange.header("x-request-id"),
+        }));
+      },
     });
     runs.add(run);
     if (slots.isClosed) run.stop(); // stop() came while the program was starting.

@@ -48,7 +48,8 @@ export class CgiRun {
     this.#context = context;
     this.#inputState = context.input.bytes === 0 ? "done" : "flowing";
     this.#answer = new CgiAnswer(context.exchange, {
-      ...context,
+      gone: context.gone,
+      isNph: context.isNph,
       remark: (text) => context.log.warn(text),
     });
     this.#clock = new IdleClock(
@@ -64,7 +65,7 @@ export class CgiRun {
 
   /** Resolves when the program has ended and its pipes are closed, with the path where its answer is to be found instead, if it named one. */
   async finish(): Promise<ByteString | undefined> {
-    const { exchange, gone, limits, log } = this.#context;
+    const { exchange, gone, limits } = this.#context;
     const { stdout, stderr, exited } = this.#child;
     const closed = Promise.all([closing(stdout), closing(stderr)]);
     const leave = (): void => this.#leave();
@@ -73,7 +74,7 @@ export class CgiRun {
     exchange.onClientEnd(() => this.#watchSilence());
     const said: string[] = [];
     logStderr(stderr, limits, (line) => {
-      log.info(line);
+      this.#context.log.info(line);
       said.push(line);
       if (said.length > KEPT_LINES) said.shift();
     });
@@ -85,10 +86,10 @@ export class CgiRun {
     this.#child.stdin?.destroy();
     const { code, signal } = exit;
     if (code !== 0 && this.#lastResort === undefined)
-      log.warn({ code, signal, stderr: said }, "CGI program failed");
+      this.#context.log.warn({ code, signal, stderr: said }, "CGI program failed");
     gone.removeEventListener("abort", leave);
     this.#stopClocks();
-    if (!this.#child.kill(0)) clearTimeout(this.#lastResort);
+    if (this.#lastResort !== undefined && !this.#child.kill(0)) clearTimeout(this.#lastResort);
     return gone.aborted ? undefined : this.#answer.redirect;
   }
 
