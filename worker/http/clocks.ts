@@ -12,7 +12,7 @@ export type Clocks = {
   /** Without any progress while a client does not take the answer. */
   readonly sendMs: number;
   readonly minSendRate: number;
-  /** For a client to read the last answer and close its side. */
+  /** For a client to read the last answer and close its side, as long as it goes on sending. */
   readonly lingerMs: number;
   /** How often all of them are looked at. */
   readonly sweepMs: number;
@@ -21,7 +21,7 @@ export type Clocks = {
 /** What must be given; `progressMs` is `headerMs` by default, `sendMs` is `progressMs`. */
 export type ClockOptions = Pick<Clocks, "headerMs"> & Partial<Clocks>;
 
-const LINGER_MS = 5_000;
+const LINGER_MS = 30_000;
 const SWEEP_MS = 1_000;
 const MIN_RATE = 500;
 const MS_PER_SEC = 1_000;

@@ -3,18 +3,17 @@
 
 import type { Socket } from "node:net";
 
-/** So much is thrown away of what the client goes on sending; then it is cut. */
-const DISCARD_BYTES = 4 * 1024 * 1024;
+/** A client that sends nothing more for so long has read its answer, or never will. */
+const SILENT_MS = 5_000;
 
-/** Closes our side once everything is written, and reads on until the client closes its own. The caller limits the time. */
+/**
+ * Closes our side once everything is written, and reads on until the client closes its own. However much it goes on
+ * sending: it reads the answer only when it comes to that. The caller limits the time, which limits the bytes.
+ */
 export function discardRest(socket: Socket): void {
-  let discarded = 0;
   // Takes the connection away from Node's parser.
   socket.removeAllListeners("data");
-  socket.on("data", (chunk: Buffer) => {
-    discarded += chunk.length;
-    if (discarded > DISCARD_BYTES) socket.destroy();
-  });
   socket.end();
   socket.resume();
+  socket.setTimeout(SILENT_MS, () => socket.destroy());
 }
