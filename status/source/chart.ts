@@ -151,7 +151,7 @@ function describe(
         const paint = (): string => colour(`--${name}`);
         return isStack
           ? { width: 0, fill: paint, points: { show: false } }
-          : { width: 1.75, stroke: paint, points: { size: 5, fill: paint } };
+          : { width: 1.75, stroke: paint, points: { size: 5, fill: paint, filter: lonely } };
       }),
     ],
     ...(isStack
@@ -160,6 +160,15 @@ function describe(
         }
       : {}),
   };
+}
+
+/** Where points are too dense to be shown, those that no line leads to still are. */
+function lonely(self: uPlot, series: number, areShown: boolean): number[] | null {
+  const column = self.data[series];
+  if (areShown || !column) return null;
+  // Beyond either end there is nothing: undefined.
+  const isGap = (index: number): boolean => (column[index] ?? null) === null;
+  return [...column.keys()].filter((at) => !isGap(at) && isGap(at - 1) && isGap(at + 1));
 }
 
 function yScale({ axis }: ChartSpec): uPlot.Scale {
