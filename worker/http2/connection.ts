@@ -95,7 +95,7 @@ export class Http2Connection implements FramePeer, StreamOwner, RequestHost {
     socket.on("end", () => this.#onEnd());
     socket.on("close", () => this.#onClose());
     socket.on("timeout", () => {
-      if (this.output.pendingBytes > 0) socket.destroy();
+      if (this.output.pendingBytes > 0) this.#cutSlow();
     });
     socket.setTimeout(this.context.clocks.sendMs);
     this.writer.settings(ownSettings(this.limits));
@@ -151,10 +151,8 @@ export class Http2Connection implements FramePeer, StreamOwner, RequestHost {
     if (this.#state === "leaving" && waited > clocks.lingerMs) this.#sayLast();
     const { blockSince } = this.#frames;
     if (blockSince !== undefined && now - blockSince > clocks.headerMs)
-      return this.#fail(
-        new ConnectionFault("ENHANCE_YOUR_CALM", "A block of fields takes too long"),
-      );
-    for (const stream of this.streams) watchStream(stream, clocks, now);
+      return this.#cutSlow("A block of fields takes too long");
+    for (const stream of this.streams) watchStream(stream, this.context, now);
     if (this.streams.size > 0) return;
     const keepMs =
       this.residence.requests > 0
@@ -332,6 +330,12 @@ export class Http2Connection implements FramePeer, StreamOwner, RequestHost {
     if (this.streams.size > 0) return;
     this.#since = performance.now();
     this.#endIfEmpty();
+  }
+
+  #cutSlow(reason?: string): void {
+    this.context.counters.worker.clientsTooSlow += 1;
+    if (reason === undefined) this.#socket.destroy();
+    else this.#fail(new ConnectionFault("ENHANCE_YOUR_CALM", reason));
   }
 
   #countFault(reason: string): void {

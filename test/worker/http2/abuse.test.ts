@@ -219,6 +219,7 @@ suite("Http2Front", () => {
     await wire.find(({ type, stream }) => type === 3 && stream === 1);
     await wire.find(({ type, stream }) => type === 3 && stream === 3);
     assert.equal(site.counters.vhost("a.test:80").aborted, 2);
+    assert.equal(site.counters.worker.clientsTooSlow, 2);
     wire.socket.destroy();
   });
 
@@ -244,6 +245,7 @@ suite("Http2Front", () => {
     }
     await settled(site);
     assert.ok(site.counters.vhost("a.test:80").aborted > 0);
+    assert.ok(site.counters.worker.clientsTooSlow > 0);
     wire.socket.destroy();
   });
 
@@ -253,6 +255,7 @@ suite("Http2Front", () => {
     wire.write(headers(1, POST_FIELDS, false), headers(3));
     assert.equal(await verdictOn(wire, 3), "200");
     assert.equal(await verdictOn(wire, 1), "408");
+    assert.equal(site.counters.worker.clientsTooSlow, 1);
     wire.socket.destroy();
   });
 
@@ -261,6 +264,7 @@ suite("Http2Front", () => {
     const wire = await openHttp2(site.port);
     wire.write(frame(0x1, 0x1, 1, block(GET_FIELDS)));
     assert.equal(await verdictOn(wire), CALM);
+    assert.equal(site.counters.worker.clientsTooSlow, 1);
     wire.socket.destroy();
     await settled(site);
   });
