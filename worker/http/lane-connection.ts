@@ -249,12 +249,16 @@ export class LaneConnection implements Ringing {
     for (const buffer of out) socket.write(buffer);
     if (tells) socket.write(last, tells);
     else socket.write(last);
-    if (out.length > 0) socket.uncork();
-    out.length = 0;
+    if (out.length > 0) {
+      socket.uncork();
+      // Setting a length that it has would still be a call into the runtime.
+      out.length = 0;
+    }
     if (!tells && socket.writableLength === 0) {
       const endedAt = performance.now();
-      for (const outcome of outcomes) settle(counters, outcome, endedAt);
-      outcomes.length = 0;
+      const only = outcomes.length === 1 ? outcomes.pop() : undefined;
+      if (only) settle(counters, only, endedAt);
+      else for (const outcome of outcomes.splice(0)) settle(counters, outcome, endedAt);
       // The kernel has the answer, and nothing may come any more that would turn the end into a reset (RFC 9112 9.6).
       if (this.#isLeaving && this.#held === undefined) this.#depart();
       else if (this.#isLast) this.#linger();

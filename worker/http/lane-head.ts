@@ -41,6 +41,7 @@ export const READY_FIELDS = [
   "connection",
 ] as const;
 
+const FIELD_IDS: ReadonlyMap<string, number> = new Map(READY_FIELDS.map((name, id) => [name, id]));
 const HOST = READY_FIELDS.indexOf("host");
 const USER_AGENT = READY_FIELDS.indexOf("user-agent");
 const REFERER = READY_FIELDS.indexOf("referer");
@@ -121,7 +122,8 @@ export class LaneHead implements ReadyRequest {
     this.#bytes = bytes;
     this.#start = start;
     this.#text = undefined;
-    this.#ranges.fill(0);
+    // Twenty of them: a loop costs less than a call.
+    for (let at = 0; at < this.#ranges.length; at += 1) this.#ranges[at] = 0;
     // A head that goes on beyond this is not looked at to its end.
     const limit = Math.min(bytes.length, start + this.#maxHeadBytes);
     const at = this.#readLine(bytes, start, limit);
@@ -173,9 +175,9 @@ export class LaneHead implements ReadyRequest {
   }
 
   header(name: string): ByteString | undefined {
-    const id = (READY_FIELDS as readonly string[]).indexOf(name);
+    const id = FIELD_IDS.get(name);
     // An answer that forgot a field would be a wrong one.
-    if (id === -1) throw new Error(`The lane does not keep the field "${name}"`);
+    if (id === undefined) throw new Error(`The lane does not keep the field "${name}"`);
     return this.#valueOf(id);
   }
 
