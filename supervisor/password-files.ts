@@ -1,7 +1,6 @@
 // Password files: only the supervisor reads them, so they may be for root alone, and looks at every line before anything is
 // touched. Workers get users and secrets.
 
-import { readFile, stat } from "node:fs/promises";
 import { basename } from "node:path";
 import type { LoadedConfig } from "../config/load.ts";
 import {
@@ -11,6 +10,7 @@ import {
 } from "../config/password-file.ts";
 import { ConfigError, sortProblems, type Problem, type Severity } from "../config/problems.ts";
 import type { ServerConfig } from "../config/server.ts";
+import { readRegularFile } from "./regular-file.ts";
 
 export type ReadPasswordFiles = {
   readonly files: readonly PasswordFile[];
@@ -65,11 +65,12 @@ function placesOf({ vhosts }: ServerConfig): Place[] {
 
 async function readText(path: string): Promise<{ text: string } | { fault: string }> {
   try {
-    if ((await stat(path)).size > MAX_PASSWORD_FILE_BYTES)
-      return { fault: `is too large; at most ${MAX_PASSWORD_FILE_BYTES} bytes are read` };
-    return { text: await readFile(path, "utf8") };
+    return { text: (await readRegularFile(path, MAX_PASSWORD_FILE_BYTES)).toString() };
   } catch (error) {
-    return { fault: `cannot be read: ${(error as NodeJS.ErrnoException).code}` };
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EFBIG")
+      return { fault: `is too large; at most ${MAX_PASSWORD_FILE_BYTES} bytes are read` };
+    return { fault: `cannot be read: ${code === "EINVAL" ? "not a file" : code}` };
   }
 }
 

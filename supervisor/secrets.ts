@@ -1,7 +1,6 @@
 // Certificates and keys: only the supervisor reads them, and looks at them before anything is touched; workers get the
 // bytes.
 
-import { readFile } from "node:fs/promises";
 import { createSecureContext } from "node:tls";
 import type { LoadedConfig } from "../config/load.ts";
 import { ConfigError, sortProblems, type Problem, type Severity } from "../config/problems.ts";
@@ -10,6 +9,7 @@ import { tlsSettings } from "../config/tls-settings.ts";
 import type { VhostSecrets } from "../ipc/messages.ts";
 import { inspectPair } from "./certificates.ts";
 import { readStaple } from "./ocsp.ts";
+import { readRegularFile } from "./regular-file.ts";
 
 /** The keys that name files, and what messages call those. */
 export const SECRET_FILES = {
@@ -140,13 +140,18 @@ function contextFault({
   }
 }
 
+/** A certificate with its chain, a key or a list of authorities; that of all authorities of the web has 220 KB. */
+const MAX_FILE_BYTES = 4 * 1024 * 1024;
+
 /** Reads each file once: many vhosts may share one certificate. A string is the code of the error. */
 function createFileReader(): (path: string) => Promise<Buffer | string> {
   const known = new Map<string, Promise<Buffer | string>>();
   return (path) => {
     const reading =
       known.get(path) ??
-      readFile(path).catch((error: NodeJS.ErrnoException) => error.code ?? error.message);
+      readRegularFile(path, MAX_FILE_BYTES).catch(
+        (error: NodeJS.ErrnoException) => error.code ?? error.message,
+      );
     known.set(path, reading);
     return reading;
   };

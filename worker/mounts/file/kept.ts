@@ -5,6 +5,7 @@
 import type { FileCache, Kept } from "../../file-cache.ts";
 import { decide } from "../../http/decide.ts";
 import { HttpError, type ByteString } from "../../http/exchange.ts";
+import { formatHttpDate } from "../../http/http-date.ts";
 import type { ReadyRequest } from "../../http/lane-head.ts";
 import { acceptedCodings } from "../../http/negotiate.ts";
 import { prepareError, PreparedReply } from "../../http/prepared.ts";
@@ -34,6 +35,8 @@ type Content =
       readonly representation: Representation;
       readonly whole: PreparedReply;
       readonly unchanged: PreparedReply;
+      /** As in Last-Modified, but for a file from the future, whose date is not told. */
+      readonly modified: string;
     }
   | { readonly kind: "error"; readonly reply: PreparedReply }
   /** A directory that was asked for without its slash. */
@@ -176,6 +179,7 @@ export function createKeptFiles(options: KeptOptions): KeptFiles {
       representation: { ...representation, content: { kind: "memory", bytes } },
       whole: new PreparedReply(200, fields, bytes),
       unchanged: new PreparedReply(304, validators),
+      modified: formatHttpDate(lastModified),
     };
   }
 
@@ -231,18 +235,23 @@ const CONDITIONS = [
   "range",
 ] as const;
 
+/** What a browser asks that has the file, in the very words it was told: beside If-None-Match its date does not count (RFC 9110 13.2.2). */
+function isUnchanged(request: ReadyRequest, etag: string, modified: string): boolean {
+  if (!BEFORE_NONE_MATCH.every((name) => request.header(name) === undefined)) return false;
+  const known = request.header("if-none-match");
+  if (known !== undefined) return known === etag;
+  return request.header("if-modified-since") === modified;
+}
+
 /** Conditions that are looked at first. */
 const BEFORE_NONE_MATCH = ["if-match", "if-unmodified-since"] as const;
 
 function choose(
   request: ReadyRequest,
-  { representation, whole, unchanged }: Extract<Content, { kind: "file" }>,
+  { representation, whole, unchanged, modified }: Extract<Content, { kind: "file" }>,
 ): PreparedReply | undefined {
   if (!CONDITIONS.some((name) => request.header(name) !== undefined)) return whole;
-  // What a browser asks that has the file: nothing else counts beside If-None-Match then (RFC 9110 13.2.2).
-  const isKnown = request.header("if-none-match") === representation.etag;
-  if (isKnown && BEFORE_NONE_MATCH.every((name) => request.header(name) === undefined))
-    return unchanged;
+  if (isUnchanged(request, representation.etag, modified)) return unchanged;
   const { method } = request;
   const { status } = decide({ method, header: (name) => request.header(name) }, representation);
   if (status === 304) return unchanged;
