@@ -40,7 +40,7 @@ test("README's site serves its files, its program and its redirect", async (t) =
 test("README's protocol plugin shouts on every worker", async (t) => {
   const portico = await startPortico(t, {
     conf: onFreePort(blockAfter("A vhost turns it on by name", "json")),
-    files: { "plugins/shout.mjs": blockAfter("`plugins/shout.mjs`", "js") },
+    files: { "plugins/shout.mjs": blockAfter("`my-site/plugins/shout.mjs`", "js") },
     workers: 2,
   });
   const sockets = Array.from(

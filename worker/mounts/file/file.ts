@@ -37,9 +37,22 @@ export const file = defineMount({
       refuse("origin", root);
       return { handle: (exchange) => exchange.fail(new HttpError(503, "This mount was refused")) };
     }
-    return createFileMount(root, config, compressor, fileCache, sendFile);
+    return openedOnUse(fileCache.maxFileBytes >= 0, () =>
+      createFileMount(root, config, compressor, fileCache, sendFile),
+    );
   },
 });
+
+/** Of ten thousand mounts most are asked for nothing for a long time: what each needs to answer is made when it is. */
+function openedOnUse(keepsFiles: boolean, create: () => Mount): Mount {
+  let opened: Mount | undefined;
+  const open = (): Mount => (opened ??= create());
+  return {
+    readPage: async (rest) => open().readPage?.(rest),
+    ...(keepsFiles && { ready: (request, rest) => open().ready?.(request, rest) }),
+    handle: (exchange, rest) => open().handle(exchange, rest),
+  };
+}
 
 function createFileMount(
   root: Docroot,
