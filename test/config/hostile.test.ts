@@ -84,7 +84,7 @@ const refused: readonly [name: string, files: Files, errors: string[]][] = [
       'conf:2 ‹"mountpont"› vhosts[0].mounts[0].mountpont: Unknown key "mountpont" in a mount; did you mean "mountpoint"?',
       'conf:2 ‹"x"› vhosts[0].mounts[0].mountpont: Expected a path that starts with "/", got "x"',
       'conf:3 ‹"orign"› vhosts[0].mounts[0].orign: Unknown key "orign" in a mount; did you mean "origin"?',
-      'conf:3 ‹"fil://y"› vhosts[0].mounts[0].orign: Unknown scheme "fil://"; expected file://, cgi://, git://, fcgi://, >http://, >https:// or callback://; did you mean "file://"?',
+      'conf:3 ‹"fil://y"› vhosts[0].mounts[0].orign: Unknown scheme "fil://"; expected file://, cgi://, git://, fcgi://, >http://, >https://, callback://, metrics:// or health://; did you mean "file://"?',
     ],
   ],
   [

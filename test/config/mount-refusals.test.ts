@@ -50,21 +50,21 @@ const cases: readonly [name: string, files: Files, errors: string[]][] = [
     "an origin with an unknown scheme",
     { conf: mountText('"origin": "fil://x"') },
     [
-      `conf:1 ‹"fil://x"› ${AT_MOUNT}.origin: Unknown scheme "fil://"; expected file://, cgi://, git://, fcgi://, >http://, >https:// or callback://; did you mean "file://"?`,
+      `conf:1 ‹"fil://x"› ${AT_MOUNT}.origin: Unknown scheme "fil://"; expected file://, cgi://, git://, fcgi://, >http://, >https://, callback://, metrics:// or health://; did you mean "file://"?`,
     ],
   ],
   [
     "the origin gzip://",
     { conf: mountText('"origin": "gzip://x"') },
     [
-      `conf:1 ‹"gzip://x"› ${AT_MOUNT}.origin: Unknown scheme "gzip://"; expected file://, cgi://, git://, fcgi://, >http://, >https:// or callback://; did you mean "git://"?`,
+      `conf:1 ‹"gzip://x"› ${AT_MOUNT}.origin: Unknown scheme "gzip://"; expected file://, cgi://, git://, fcgi://, >http://, >https://, callback://, metrics:// or health://; did you mean "git://"?`,
     ],
   ],
   [
     "an origin without a scheme",
     { conf: mountText('"origin": "/srv/www"') },
     [
-      `conf:1 ‹"/srv/www"› ${AT_MOUNT}.origin: "/srv/www" has no scheme; expected file://, cgi://, git://, fcgi://, >http://, >https:// or callback://, such as "file:///srv/www"`,
+      `conf:1 ‹"/srv/www"› ${AT_MOUNT}.origin: "/srv/www" has no scheme; expected file://, cgi://, git://, fcgi://, >http://, >https://, callback://, metrics:// or health://, such as "file:///srv/www"`,
     ],
   ],
   [
