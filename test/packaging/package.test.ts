@@ -10,8 +10,8 @@ const ROOT = join(import.meta.dirname, "../..");
 const INSTALL = ["install", "--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund"];
 
 /** Found by the npm that runs the tests; another Node looks for them elsewhere. */
-const NPM_SOURCES = ["userconfig", "globalconfig", "registry", "cache"].map(
-  (name) => `npm_config_${name}`,
+const NPM_SOURCES = new Set(
+  ["userconfig", "globalconfig", "registry", "cache"].map((name) => `npm_config_${name}`),
 );
 
 /** Runs a program under this Node. A failure carries what it printed. */
@@ -19,7 +19,7 @@ async function run(directory: string, program: string, ...args: string[]): Promi
   const path = `${dirname(process.execPath)}:${process.env["PATH"] ?? ""}`;
   // Inside "npm test" npm would take this project for the other one. Where packages come from stays the same.
   const own = Object.entries(process.env).filter(
-    ([name]) => !name.startsWith("npm_") || NPM_SOURCES.includes(name),
+    ([name]) => !name.startsWith("npm_") || NPM_SOURCES.has(name),
   );
   const env = { ...Object.fromEntries(own), PATH: path, NODE_TEST_CONTEXT: undefined };
   const { stdout } = await promisify(execFile)(program, args, { cwd: directory, env });
