@@ -42,6 +42,7 @@ export type PeerOptions = {
   readonly userAgent: string;
   readonly target: ByteString;
   readonly client: ClientCertificate | undefined;
+  readonly user: ByteString | undefined;
   readonly frames: FrameSocket;
   readonly meter: ByteMeter;
   /** Totals of the meter that are counted already. */
@@ -75,6 +76,7 @@ export class WebSocketPeer implements Peer {
   readonly userAgent: string;
   readonly target: ByteString;
   readonly client: ClientCertificate | undefined;
+  readonly user: ByteString | undefined;
   readonly openedAt = new Date();
   data: unknown = undefined;
 
@@ -107,6 +109,7 @@ export class WebSocketPeer implements Peer {
     this.userAgent = options.userAgent;
     this.target = options.target;
     this.client = options.client;
+    this.user = options.user;
     this.#frames = options.frames;
     this.#meter = options.meter;
     this.#counters = options.counters;

@@ -20,6 +20,8 @@ export interface Peer<Data = unknown> {
   readonly target: ByteString;
   /** The certificate it proved to own, where the vhost asks for one. */
   readonly client: ClientCertificate | undefined;
+  /** Whose password was right, of the protocol or else of the mount whose path it asked for; undefined where neither has one. */
+  readonly user: ByteString | undefined;
   readonly openedAt: Date;
   /** The protocol's own slot. */
   data: Data;

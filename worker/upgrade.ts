@@ -124,6 +124,7 @@ export function createUpgrader(options: UpgraderOptions): Upgrader {
       userAgent: request.headers["user-agent"] ?? "",
       target: upgrade.target,
       client: upgrade.connection.tls?.client,
+      user: upgrade.user,
       frames: socket,
       meter: meterOf(upgrade.socket),
       counted,

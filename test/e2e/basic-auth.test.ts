@@ -18,6 +18,20 @@ printf 'Content-Type: text/plain\\r\\n\\r\\n'
 env | grep -E '^(AUTH_TYPE|REMOTE_USER|HTTP_AUTHORIZATION|HTTP_REMOTE_USER)=' | sort
 `;
 
+/** Tells whoever asks, in either way, whose password was right. */
+const USER_PLUGIN = `export default {
+  name: "user",
+  start: () => ({
+    open: (peer) => void peer.send(String(peer.user)),
+    intercept(exchange) {
+      if (!exchange.path.startsWith("/seen")) return false;
+      exchange.send(200, [], "first " + exchange.user);
+      return true;
+    },
+    request: (exchange) => exchange.send(200, [], String(exchange.user)),
+  }),
+};`;
+
 function credentials(user: string): { readonly authorization: string } {
   return { authorization: `Basic ${Buffer.from(user).toString("base64")}` };
 }
@@ -231,7 +245,7 @@ suite("basic-auth and WebSockets", () => {
   test("a protocol asks for its own password, wherever it is opened", async (t) => {
     const portico = await start(t, {
       mounts: [{ mountpoint: "/in", origin: "file://./www", "basic-auth": "./staff" }],
-      files: { "www/index.html": "", staff: "bob:secret\n" },
+      files: { "www/index.html": "" },
       vhost: { "ws-protocols": { [MIRROR]: guarded }, "access-log": "./access.log" },
     });
     for (const path of ["/", "/in", "/in/x"]) {
@@ -255,5 +269,34 @@ suite("basic-auth and WebSockets", () => {
     assert.equal(await open(portico, "/out/%2e%2e/in/x"), 401);
     assert.equal(await open(portico, "/in", "ann:secret"), 101);
     assert.equal(await open(portico, "/into"), 101);
+  });
+
+  test("plugins are told whose password it was", async (t) => {
+    const portico = await start(t, {
+      global: { "plugin-dir": "./plugins" },
+      mounts: [
+        { mountpoint: "/in", origin: "callback://user", ...guarded },
+        { mountpoint: "/seen", origin: "file://./www", "interceptor-path": "/in", ...guarded },
+        { mountpoint: "/open", origin: "callback://user" },
+      ],
+      files: { "www/index.html": "", "plugins/user.mjs": USER_PLUGIN, staff: "bob:secret\n" },
+      vhost: {
+        "ws-protocols": { user: {} },
+      },
+    });
+    const headers = credentials("ann:secret");
+    const ask = async (path: string): Promise<string> =>
+      (await fetch(portico.url() + path, { headers })).text();
+    assert.equal(await ask("/in"), "ann");
+    assert.equal(await ask("/seen"), "first ann");
+    assert.equal(await ask("/open"), "undefined");
+    const greet = async (path: string): Promise<string> => {
+      const socket = new WebSocket(portico.url().replace("http", "ws") + path, "user", { headers });
+      const [message] = await once(socket, "message");
+      socket.terminate();
+      return String(message);
+    };
+    assert.equal(await greet("/in"), "ann");
+    assert.equal(await greet("/open"), "undefined");
   });
 });
