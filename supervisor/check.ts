@@ -8,7 +8,7 @@ import type { LoadedConfig } from "../config/load.ts";
 import { ConfigError, type Problem, type Severity } from "../config/problems.ts";
 import type { Logger } from "../log/logger.ts";
 import { resolveAddresses } from "./addresses.ts";
-import { Generation, type GenerationSpec } from "./generation.ts";
+import { Generation } from "./generation.ts";
 import { GenerationError } from "./slot.ts";
 import { findUser } from "./launch.ts";
 import type { ListenerSet } from "./listeners.ts";
@@ -16,6 +16,7 @@ import { readPasswordFiles } from "./password-files.ts";
 import { readSecrets } from "./secrets.ts";
 import { createTicketSecret } from "./tickets.ts";
 import { checkSocketOwners } from "./users.ts";
+import type { GenerationSpec } from "./worker-source.ts";
 
 /** A plugin that does not let its worker end gets this long. */
 const END_MS = 2_000;

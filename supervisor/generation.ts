@@ -2,16 +2,13 @@
 // that dies is replaced in its slot.
 
 import type { Logger } from "../log/logger.ts";
-import type { PasswordFile } from "../config/password-file.ts";
-import type { ServerConfig } from "../config/server.ts";
 import type { ProvisionProblem } from "../config/problems.ts";
-import { encodeConfig, type VhostSecrets, type WorkerUser } from "../ipc/messages.ts";
-import type { SharedFile } from "../posix/shared-file.ts";
-import type { ListenerSet } from "./listeners.ts";
+import type { VhostSecrets } from "../ipc/messages.ts";
+import { Progress } from "./progress.ts";
 import { drainLimitMs, nextRestart } from "./restart-policy.ts";
 import { describeExit, emptySlot, GenerationError, type Slot } from "./slot.ts";
-import type { TicketSecret } from "./tickets.ts";
-import { WorkerProcess, type WorkerEvents, type WorkerExit } from "./worker-process.ts";
+import type { WorkerExit, WorkerProcess } from "./worker-process.ts";
+import { WorkerSource, type GenerationSpec, type WorkerHost } from "./worker-source.ts";
 
 export type GenerationState = "starting" | "ready" | "serving" | "draining" | "stopping" | "gone";
 
@@ -24,27 +21,9 @@ const ORDER: readonly GenerationState[] = [
   "gone",
 ];
 
-export type GenerationSpec = {
-  readonly number: number;
-  readonly config: ServerConfig;
-  readonly listeners: ListenerSet;
-  readonly secrets: readonly VhostSecrets[];
-  readonly passwordFiles: readonly PasswordFile[];
-  readonly tickets: Pick<TicketSecret, "current">;
-  readonly user: WorkerUser | undefined;
-  readonly workers: number;
-  readonly version: string;
-  readonly isProbe?: true;
-};
-
 /** What a generation needs from the server around it. */
-export type GenerationHost = {
+export type GenerationHost = WorkerHost & {
   readonly log: Logger;
-  /** A number no other worker of this server had. */
-  readonly nextWorkerId: () => number;
-  /** A file for a worker to note its activity in, where there can be one. */
-  readonly makeActivity: () => SharedFile | undefined;
-  readonly events: Omit<WorkerEvents, "ready" | "rejected" | "serving" | "leaving">;
   readonly onRestart: () => void;
   /** The last worker has gone. */
   readonly onGone: (generation: Generation) => void;
@@ -61,21 +40,19 @@ export class Generation {
   readonly #slots: Slot[];
   /** Everyone alive, also a worker that leaves while its replacement already runs. */
   readonly #workers = new Set<WorkerProcess>();
-  /** As they are served now; what the generation began with may have been renewed. */
-  #secrets: readonly VhostSecrets[];
+  readonly #source: WorkerSource;
   #state: GenerationState = "starting";
-  #encoded: Uint8Array | undefined;
   readonly #gone = Promise.withResolvers<void>();
   /** Of whichever worker ends next. */
   #nextExit = Promise.withResolvers<void>();
   /** What the workers were last told: whether each of them serves. */
   #toldHealth = false;
-  #progress: { check: () => void; fail: (error: GenerationError) => void } | undefined;
+  readonly #progress = new Progress();
 
   constructor(spec: GenerationSpec, host: GenerationHost) {
     this.spec = spec;
     this.#host = host;
-    this.#secrets = spec.secrets;
+    this.#source = new WorkerSource(spec, host);
     this.#slots = Array.from({ length: spec.workers }, (_, index) => emptySlot(index));
   }
 
@@ -108,7 +85,7 @@ export class Generation {
     );
     for (const slot of this.#slots) this.#spawn(slot);
     await ready;
-    this.#encoded = undefined;
+    this.#source.endFirst();
     this.#enter("ready");
   }
 
@@ -119,7 +96,7 @@ export class Generation {
     );
     for (const slot of this.#slots) slot.current?.open();
     if (this.#slots.some((slot) => slot.current === undefined))
-      this.#progress?.fail(new GenerationError("A worker died before it served"));
+      this.#progress.fail(new GenerationError("A worker died before it served"));
     await serving;
     this.#enter("serving");
     this.#tellHealth();
@@ -180,19 +157,18 @@ export class Generation {
     this.#enter("stopping");
     this.#cancelRestarts();
     for (const worker of this.#workers) worker.stop(withinMs);
-    this.#progress?.fail(new GenerationError("Stopped before it served"));
+    this.#progress.fail(new GenerationError("Stopped before it served"));
     this.#checkGone();
   }
 
   /** Other certificates for some vhosts, in all workers and in those that will replace them. */
   renewCertificates(renewed: readonly VhostSecrets[]): void {
-    const byVhost = new Map(renewed.map((secret) => [secret.vhost, secret]));
-    this.#secrets = this.#secrets.map((secret) => byVhost.get(secret.vhost) ?? secret);
+    this.#source.renewCertificates(renewed);
     for (const worker of this.#workers) worker.renewCertificates(renewed);
   }
 
   get secrets(): readonly VhostSecrets[] {
-    return this.#secrets;
+    return this.#source.secrets;
   }
 
   kill(reason: string): void {
@@ -205,59 +181,25 @@ export class Generation {
   }
 
   #start(slot: Slot): WorkerProcess {
-    const { number: generation, config: _config, listeners, tickets, ...spec } = this.spec;
-    const { workers: _count, ...rest } = spec;
-    const worker = new WorkerProcess(
-      {
-        ...rest,
-        secrets: this.#secrets,
-        ticketSecret: tickets.current,
-        worker: this.#host.nextWorkerId(),
-        activity: this.#host.makeActivity(),
-        slot: slot.index,
-        generation,
-        config: () => this.#encode(),
-        listeners: listeners.listeners,
-      },
-      {
-        ...this.#host.events,
-        ready: (ready) => this.#ready(ready),
-        rejected: (rejected, problems) => this.#rejected(rejected, problems),
-        serving: (serving) => this.#serving(slot, serving),
-        leaving: (leaving, reason) => this.#leaving(slot, leaving, reason),
-        exit: (gone, exit) => this.#exited(slot, gone, exit),
-      },
-    );
+    const worker = this.#source.start(slot.index, {
+      ready: (ready) => this.#ready(ready),
+      rejected: (rejected, problems) => this.#rejected(rejected, problems),
+      serving: (serving) => this.#serving(slot, serving),
+      leaving: (leaving, reason) => this.#leaving(slot, leaving, reason),
+      exit: (gone, exit) => this.#exited(slot, gone, exit),
+    });
     this.#workers.add(worker);
-    this.#hurry(worker);
     return worker;
   }
 
-  #encode(): Uint8Array {
-    const encoded = this.#encoded ?? encodeConfig(this.spec.config);
-    // All workers of a start share it; a replacement comes alone, and later.
-    if (this.#state === "starting") this.#encoded = encoded;
-    return encoded;
-  }
-
-  /** A worker that hangs while it starts would keep its slot for ever; the watchdog looks at those that run. */
-  #hurry(worker: WorkerProcess): void {
-    const limitSecs = this.spec.config.global["ready-secs"];
-    const timer = setTimeout(() => {
-      if (worker.state === "starting" || worker.state === "ready")
-        worker.kill(`did not serve within ready-secs (${limitSecs})`);
-    }, limitSecs * 1000);
-    timer.unref();
-  }
-
   #ready(worker: WorkerProcess): void {
-    this.#progress?.check();
+    this.#progress.check();
     // A replacement joins a generation that is past its start.
     if (this.#state === "serving") worker.open();
   }
 
   #serving(slot: Slot, worker: WorkerProcess): void {
-    this.#progress?.check();
+    this.#progress.check();
     if (slot.successor?.worker === worker) {
       const { successor, current } = slot;
       slot.successor = undefined;
@@ -308,7 +250,7 @@ export class Generation {
 
   #rejected(worker: WorkerProcess, problems: readonly ProvisionProblem[]): void {
     const message = problems.map((problem) => problem.message).join("; ");
-    if (this.#progress)
+    if (this.#progress.isAwaited)
       this.#progress.fail(
         new GenerationError(`Worker ${worker.slot} refused: ${message}`, problems),
       );
@@ -326,7 +268,7 @@ export class Generation {
     this.#nextExit.resolve();
     this.#nextExit = Promise.withResolvers();
     const why = describeExit(exit);
-    this.#progress?.fail(
+    this.#progress.fail(
       new GenerationError(`Worker ${worker.slot} ended before it served (${why})`),
     );
     if (slot.successor?.worker === worker) {
@@ -361,25 +303,8 @@ export class Generation {
     for (const slot of this.#slots) clearTimeout(slot.timer);
   }
 
-  /** Resolves when `done` holds; rejects on the first failure or after ready-secs. */
   #until(goal: string, done: () => boolean): Promise<void> {
-    const limitSecs = this.spec.config.global["ready-secs"];
-    return new Promise((resolve, reject) => {
-      const finish = (error?: GenerationError): void => {
-        clearTimeout(timer);
-        this.#progress = undefined;
-        if (error) reject(error);
-        else resolve();
-      };
-      const timer = setTimeout(
-        () =>
-          finish(
-            new GenerationError(`Not every worker was ${goal} within ready-secs (${limitSecs})`),
-          ),
-        limitSecs * 1000,
-      );
-      this.#progress = { check: () => done() && finish(), fail: finish };
-    });
+    return this.#progress.until(goal, this.spec.config.global["ready-secs"], done);
   }
 
   #enter(state: GenerationState): void {

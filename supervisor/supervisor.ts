@@ -1,7 +1,6 @@
 // The server as a whole: one configuration directory, the generation that serves it, reloads one after the other, the end.
 // It never reads a byte that a client sent.
 
-import { protocolScope } from "../config/listeners.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { formatProblem, limitProblems } from "../config/problems.ts";
 import { ACTIVITY_BYTES } from "../ipc/activity.ts";
@@ -9,18 +8,16 @@ import type { Board, BoardReload } from "../ipc/stats.ts";
 import type { Logger } from "../log/logger.ts";
 import { createSharedFiles, type SharedFile } from "../posix/shared-file.ts";
 import { hasInterface } from "./addresses.ts";
-import { createBusBroker } from "./bus-broker.ts";
-import { createCertificateWatch, type CertificateWatch } from "./certificate-watch.ts";
-import type { Generation, GenerationHost } from "./generation.ts";
+import { ChangeQueue } from "./change-queue.ts";
+import type { Generation } from "./generation.ts";
 import { Generations } from "./generations.ts";
 import { describeConfig, describeListeners } from "./greeting.ts";
-import { explainFailure } from "./launch.ts";
 import { Listeners } from "./listeners.ts";
-import { createLogFiles, createLogMender } from "./log-files.ts";
+import { createLogFiles } from "./log-files.ts";
 import { createOrphans, type Orphans } from "./orphans.ts";
-import { createSharedStore } from "./shared-store.ts";
-import { StatsBoard } from "./stats-board.ts";
-import { createTicketSecret } from "./tickets.ts";
+import { refuse, type Outcome } from "./outcome.ts";
+import { Renewals } from "./renewals.ts";
+import { Switchboard } from "./switchboard.ts";
 import { createUsageMeter } from "./usage.ts";
 import { createWatchdog } from "./watchdog.ts";
 import type { WorkerProcess } from "./worker-process.ts";
@@ -51,9 +48,6 @@ export type SupervisorOptions = {
   readonly onPhase?: (phase: "serving" | "reloading" | "stopping") => void;
 };
 
-/** What became of a command; `message` is for people and may have several lines. */
-export type Outcome = { readonly ok: boolean; readonly message: string };
-
 type State = "starting" | "running" | "stopping" | "ended";
 
 /** One server: start() once, reload() and reopen() at will, stop(). */
@@ -63,23 +57,9 @@ export class Supervisor {
   readonly #startedAt = Date.now();
   readonly #listeners = new Listeners();
   readonly #generations: Generations;
-  readonly #board = new StatsBoard();
+  readonly #switchboard: Switchboard;
+  readonly #renewals: Renewals;
   readonly #usage = createUsageMeter();
-  readonly #broker = createBusBroker((to) =>
-    this.#log.warn(
-      { worker: to.slot, pid: to.pid },
-      "Bus message lost: the worker reads too slowly",
-    ),
-  );
-  readonly #store = createSharedStore((from, why) =>
-    this.#log.warn(
-      { worker: from.slot, pid: from.pid },
-      `A plugin's store was not changed: ${why}`,
-    ),
-  );
-  readonly #mendLogs = createLogMender(() => void this.reopen());
-  readonly #watchers = new Set<WorkerProcess>();
-  readonly #tickets = createTicketSecret();
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #ended = Promise.withResolvers<void>();
   #state: State = "starting";
@@ -87,26 +67,28 @@ export class Supervisor {
   #current: Generation | undefined;
   #orphans: Orphans | undefined;
   #makeActivity: (() => SharedFile | undefined) | undefined;
-  #certificates: CertificateWatch | undefined;
-  /** performance.now() of the last look at the files of certificates. */
-  #lookedAt = 0;
   #lastReload: BoardReload | undefined;
-  /** What a new reload has to wait for: the start, or the reload before it. */
-  #busy: Promise<unknown> = this.#ended.promise;
-  #nextReload: Promise<Outcome> | undefined;
+  readonly #changes = new ChangeQueue(this.#ended.promise);
   #scaledTo: number | undefined;
 
   constructor(loaded: LoadedConfig, options: SupervisorOptions) {
     this.#loaded = loaded;
     this.#options = options;
     this.#log = options.log;
+    this.#renewals = new Renewals(options.log, () => this.#generations.renewTickets());
+    this.#switchboard = new Switchboard({
+      log: options.log,
+      status: () => (this.#state === "running" ? this.status() : undefined),
+      mendLogs: () => void this.reopen(),
+      onExit: (worker) => this.#killLeftBehind(worker),
+    });
     this.#generations = new Generations({
       version: options.version,
-      tickets: this.#tickets,
+      tickets: this.#renewals.tickets,
       listeners: this.#listeners,
       log: options.log,
-      events: this.#workerEvents(),
-      onRestart: () => this.#board.countRestart(),
+      events: this.#switchboard.events,
+      onRestart: () => this.#switchboard.board.countRestart(),
       makeActivity: () => this.#makeActivity?.(),
     });
   }
@@ -119,7 +101,7 @@ export class Supervisor {
   /** Serves. Throws ConfigError, BindError or GenerationError when it cannot; returns as well when it was stopped meanwhile. */
   async start(): Promise<void> {
     const starting = this.#begin();
-    this.#busy = starting.catch(() => undefined);
+    this.#changes.begin(starting);
     try {
       await starting;
     } catch (error) {
@@ -130,19 +112,12 @@ export class Supervisor {
 
   /** Replaces the configuration without losing a connection. Calls that come meanwhile share one more reload. */
   reload(): Promise<Outcome> {
-    if (this.#nextReload) return this.#nextReload;
-    const running = this.#busy.then(() => {
-      this.#nextReload = undefined;
-      return this.#reloadOnce();
-    });
-    this.#nextReload = running;
-    this.#busy = running;
-    return running;
+    return this.#changes.runReload(() => this.#reloadOnce());
   }
 
   /** Replaces workers that serve, or changes their number; the number holds for later generations too. */
   changeWorkers(change: WorkerChange): Promise<Outcome> {
-    const running = this.#busy.then(async (): Promise<Outcome> => {
+    return this.#changes.run(async () => {
       const current = this.#current;
       if (this.#state !== "running" || !current)
         return { ok: false, message: "The server is not running" };
@@ -153,11 +128,9 @@ export class Supervisor {
         return { ok: true, message };
       } catch (error) {
         if (this.#isStopping()) return { ok: false, message: "The server stopped meanwhile" };
-        return this.#refuse(`Cannot ${change.kind}`, error).outcome;
+        return refuse(this.#log, `Cannot ${change.kind}`, error).outcome;
       }
     });
-    this.#busy = running;
-    return running;
   }
 
   /** Opens the log files again, after they were renamed. */
@@ -165,7 +138,7 @@ export class Supervisor {
     try {
       createLogFiles(this.#loaded, this.#current?.spec.user);
     } catch (error) {
-      return this.#refuse("Logs not reopened", error).outcome;
+      return refuse(this.#log, "Logs not reopened", error).outcome;
     }
     for (const worker of this.#generations.workers()) worker.reopen();
     return { ok: true, message: "Logs reopened" };
@@ -196,7 +169,7 @@ export class Supervisor {
   status(): Board {
     const current = this.#current;
     if (!current) throw new Error("Not started");
-    return this.#board.snapshot({
+    return this.#switchboard.board.snapshot({
       version: this.#options.version,
       startedAt: this.#startedAt,
       config: this.#loaded.config,
@@ -204,7 +177,7 @@ export class Supervisor {
       listeners: current.spec.listeners.listeners,
       missing: current.spec.listeners.missing,
       generations: this.#generations,
-      certificate: (vhost) => this.#certificates?.describe(vhost),
+      certificate: (vhost) => this.#renewals.describe(vhost),
       usage: (pid) => this.#usage.of(pid),
       lastReload: this.#lastReload,
     });
@@ -254,7 +227,7 @@ export class Supervisor {
     } catch (error) {
       if (this.#isStopping()) return { ok: false, message: "The server stopped meanwhile" };
       const what = `Reload refused, generation ${previous.number} serves on`;
-      const { outcome, lines } = this.#refuse(what, error);
+      const { outcome, lines } = refuse(this.#log, what, error);
       return this.#noteReload(outcome, lines);
     } finally {
       if (!this.#isStopping()) this.#options.onPhase?.("serving");
@@ -264,7 +237,7 @@ export class Supervisor {
   #launch(loaded: LoadedConfig): Promise<Generation> {
     for (const remark of limitProblems(loaded.remarks))
       this.#log[remark.severity === "warning" ? "warn" : "info"](formatProblem(remark));
-    this.#board.know(loaded.config);
+    this.#switchboard.board.know(loaded.config);
     return this.#generations.launch(
       loaded,
       this.#scaledTo ?? countWorkersWanted(this.#options.workers, loaded.config, this.#log),
@@ -275,20 +248,8 @@ export class Supervisor {
   #adopt(generation: Generation, loaded: LoadedConfig): void {
     this.#current = generation;
     this.#loaded = loaded;
-    this.#store.keepOnly(
-      new Set(
-        loaded.config.vhosts.flatMap((vhost) =>
-          vhost["ws-protocols"].map(({ name }) => protocolScope(vhost, name)),
-        ),
-      ),
-    );
-    this.#certificates?.stop();
-    this.#certificates = createCertificateWatch({
-      config: loaded.config,
-      secrets: generation.secrets,
-      log: this.#log,
-      renew: (secrets) => generation.renewCertificates(secrets),
-    });
+    this.#switchboard.adopt(loaded);
+    this.#renewals.adopt(generation, loaded);
     for (const line of describeListeners(generation.spec.listeners, loaded.config))
       this.#log.info(line);
     for (const line of describeConfig(loaded.config)) this.#log.info(line);
@@ -304,19 +265,6 @@ export class Supervisor {
     return this.#state === "stopping" || this.#state === "ended";
   }
 
-  /** Logs why something could not be done. A bug of ours is logged with its stack; the server goes on either way. */
-  #refuse(what: string, error: unknown): { outcome: Outcome; lines: string[] } {
-    const { message, problems } = explainFailure(error) ?? {
-      message: `internal error: ${String(error)}`,
-      problems: [],
-    };
-    if (!explainFailure(error)) this.#log.error({ err: error }, "Internal error");
-    const lines = limitProblems(problems).map(formatProblem);
-    for (const line of lines) this.#log.error(line);
-    this.#log.error(`${what}: ${message}`);
-    return { outcome: { ok: false, message: [message, ...lines].join("\n") }, lines };
-  }
-
   #noteReload(outcome: Outcome, problems: readonly string[]): Outcome {
     this.#lastReload = {
       at: Date.now(),
@@ -328,38 +276,19 @@ export class Supervisor {
     return outcome;
   }
 
-  #workerEvents(): GenerationHost["events"] {
-    return {
-      sample: (worker, sample, last) => this.#board.record(worker, sample, last),
-      watch: (worker, on) => this.#watch(worker, on),
-      subscribe: (worker, topic, on) => this.#broker.subscribe(worker, topic, on),
-      publish: (worker, topic, data) => this.#broker.publish(worker, topic, data),
-      connected: (worker) => this.#store.join(worker),
-      store: (worker, change) => this.#store.change(worker, change),
-      reopened: (worker, failed) => {
-        for (const message of failed)
-          this.#log.error({ worker: worker.slot, pid: worker.pid }, message);
-      },
-      logsLost: this.#mendLogs,
-      exit: (worker) => {
-        this.#board.depart(worker);
-        this.#broker.depart(worker);
-        this.#store.depart(worker);
-        this.#watchers.delete(worker);
-        const killed = this.#orphans?.killNewcomers() ?? 0;
-        if (killed > 0)
-          this.#log.warn(
-            { pid: worker.pid },
-            `Killed ${killed} CGI process group${killed === 1 ? "" : "s"} that a worker left`,
-          );
-      },
-    };
+  #killLeftBehind(worker: WorkerProcess): void {
+    const killed = this.#orphans?.killNewcomers() ?? 0;
+    if (killed > 0)
+      this.#log.warn(
+        { pid: worker.pid },
+        `Killed ${killed} CGI process group${killed === 1 ? "" : "s"} that a worker left`,
+      );
   }
 
   #finish(): void {
     this.#state = "ended";
     for (const timer of this.#timers) clearInterval(timer);
-    this.#certificates?.stop();
+    this.#renewals.stop();
     this.#usage.stop();
     this.#listeners.closeAll();
     this.#ended.resolve();
@@ -367,31 +296,10 @@ export class Supervisor {
 
   async #tick(): Promise<void> {
     this.#orphans?.sweep();
-    this.#board.tick();
-    this.#renewSecrets();
+    this.#switchboard.board.tick();
+    this.#renewals.tick(this.#loaded);
     await this.#usage.refresh([...this.#generations.workers()].map((worker) => worker.pid));
-    if (this.#watchers.size === 0 || this.#state !== "running") return;
-    const board = this.status();
-    for (const worker of this.#watchers) if (!worker.congested) worker.tell("board", board);
-  }
-
-  /** Session tickets and certificates, each after its own time. */
-  #renewSecrets(): void {
-    const { "ticket-key-secs": ticketSecs, "cert-check-secs": checkSecs } =
-      this.#loaded.config.global;
-    if (this.#tickets.renew(ticketSecs * MS_PER_SEC)) this.#generations.renewTickets();
-    if (checkSecs === 0 || performance.now() - this.#lookedAt < checkSecs * MS_PER_SEC) return;
-    this.#lookedAt = performance.now();
-    void this.#certificates?.look();
-  }
-
-  #watch(worker: WorkerProcess, on: boolean): void {
-    if (!on) {
-      this.#watchers.delete(worker);
-      return;
-    }
-    this.#watchers.add(worker);
-    if (this.#state === "running") worker.tell("board", this.status());
+    this.#switchboard.show();
   }
 
   #retryInterfaces(): void {

@@ -219,7 +219,7 @@ if (existsSync(new URL("../hang", import.meta.url))) await new Promise(() => set
 export default { name: "hanger", start: () => ({}) };`;
     const portico = await startPortico(t, {
       conf: {
-        global: { "ready-secs": 2, "plugin-dir": "plugins" },
+        global: { "ready-secs": 6, "plugin-dir": "plugins" },
         vhosts: [{ ...vhost, "ws-protocols": [{ hanger: {} }] }],
       },
       files: { ...files, "plugins/hanger.mjs": plugin },

@@ -1,0 +1,90 @@
+// What workers say to the server as a whole, and what they hear of each other: statistics, the bus, stores, logs. Their
+// generation hears the rest.
+
+import { protocolScope } from "../config/listeners.ts";
+import type { LoadedConfig } from "../config/load.ts";
+import type { Board } from "../ipc/stats.ts";
+import type { Logger } from "../log/logger.ts";
+import { createBusBroker } from "./bus-broker.ts";
+import type { GenerationHost } from "./generation.ts";
+import { createLogMender } from "./log-files.ts";
+import { createSharedStore } from "./shared-store.ts";
+import { StatsBoard } from "./stats-board.ts";
+import type { WorkerProcess } from "./worker-process.ts";
+
+export type SwitchboardOptions = {
+  readonly log: Logger;
+  /** The board as it is; undefined while the server does not run. */
+  readonly status: () => Board | undefined;
+  /** Workers have lost their log files. */
+  readonly mendLogs: () => void;
+  /** A worker is gone. */
+  readonly onExit: (worker: WorkerProcess) => void;
+};
+
+/** The switchboard of one server. */
+export class Switchboard {
+  readonly board = new StatsBoard();
+  readonly events: GenerationHost["events"];
+  readonly #status: () => Board | undefined;
+  readonly #watchers = new Set<WorkerProcess>();
+  readonly #store: ReturnType<typeof createSharedStore>;
+
+  constructor({ log, status, mendLogs, onExit }: SwitchboardOptions) {
+    this.#status = status;
+    const broker = createBusBroker((to) =>
+      log.warn({ worker: to.slot, pid: to.pid }, "Bus message lost: the worker reads too slowly"),
+    );
+    const store = createSharedStore((from, why) =>
+      log.warn({ worker: from.slot, pid: from.pid }, `A plugin's store was not changed: ${why}`),
+    );
+    this.#store = store;
+    this.events = {
+      sample: (worker, sample, last) => this.board.record(worker, sample, last),
+      watch: (worker, on) => this.#watch(worker, on),
+      subscribe: (worker, topic, on) => broker.subscribe(worker, topic, on),
+      publish: (worker, topic, data) => broker.publish(worker, topic, data),
+      connected: (worker) => store.join(worker),
+      store: (worker, change) => store.change(worker, change),
+      reopened: (worker, failed) => {
+        for (const message of failed) log.error({ worker: worker.slot, pid: worker.pid }, message);
+      },
+      logsLost: createLogMender(mendLogs),
+      exit: (worker) => {
+        this.board.depart(worker);
+        broker.depart(worker);
+        store.depart(worker);
+        this.#watchers.delete(worker);
+        onExit(worker);
+      },
+    };
+  }
+
+  /** From now on this configuration serves: what plugins stored for vhosts that it has not is forgotten. */
+  adopt({ config }: LoadedConfig): void {
+    this.#store.keepOnly(
+      new Set(
+        config.vhosts.flatMap((vhost) =>
+          vhost["ws-protocols"].map(({ name }) => protocolScope(vhost, name)),
+        ),
+      ),
+    );
+  }
+
+  /** Shows the board to the workers that watch it. */
+  show(): void {
+    const board = this.#watchers.size > 0 ? this.#status() : undefined;
+    if (!board) return;
+    for (const worker of this.#watchers) if (!worker.congested) worker.tell("board", board);
+  }
+
+  #watch(worker: WorkerProcess, on: boolean): void {
+    if (!on) {
+      this.#watchers.delete(worker);
+      return;
+    }
+    this.#watchers.add(worker);
+    const board = this.#status();
+    if (board) worker.tell("board", board);
+  }
+}
