@@ -10,6 +10,8 @@ export class StreamTable {
   readonly #open = new Map<number, Stream>();
   readonly #resets = new Set<number>();
   #lastId = 0;
+  /** Numbers below the last that the client passed over when it opened that. */
+  #passedFrom = 0;
 
   /** Highest stream the client has opened. */
   get lastId(): number {
@@ -35,6 +37,7 @@ export class StreamTable {
   /** All lower numbers that were not used are closed with this. Throws for a number that is no client's. */
   use(id: number): void {
     if (id % 2 === 0) throw new ConnectionFault("PROTOCOL_ERROR", "Clients open odd streams");
+    this.#passedFrom = this.#lastId + 1;
     this.#lastId = id;
   }
 
@@ -49,6 +52,8 @@ export class StreamTable {
     if (id === 0 || id % 2 === 0 || id > this.#lastId)
       throw new ConnectionFault("PROTOCOL_ERROR", `Stream ${id} is idle`);
     if (this.#resets.has(id)) return undefined;
+    if (id >= this.#passedFrom && id < this.#lastId)
+      throw new ConnectionFault("PROTOCOL_ERROR", `Stream ${id} was passed over`);
     throw new ConnectionFault("STREAM_CLOSED", `Stream ${id} is closed`);
   }
 
