@@ -56,7 +56,8 @@ export class Seats {
     return true;
   }
 
-  leave(): void {
+  /** One function for all, so that a socket can have it as its listener. */
+  readonly leave = (): void => {
     this.#taken -= 1;
-  }
+  };
 }

@@ -6,7 +6,7 @@ import type { Logger } from "../log/logger.ts";
 import type { ClientCertificate } from "./http/connection.ts";
 import type { ByteString } from "./http/exchange.ts";
 import type { PeerLimits, ProtocolHost } from "./protocol-host.ts";
-import type { Peer, ProtocolInstance } from "./protocol.ts";
+import type { Peer } from "./protocol.ts";
 
 /** A queued message costs some 300 bytes beside its payload, so tiny ones are limited by number too. */
 export const SEND_QUEUE_LIMIT_MESSAGES = 16 * 1024;
@@ -30,30 +30,42 @@ export interface FrameSocket {
   terminate(): void;
 }
 
-/** Running totals of the connection below. */
+/** Running totals of a connection. */
 export interface ByteMeter {
   readonly bytesRead: number;
   readonly bytesWritten: number;
 }
 
+/** The connection below. */
+export interface PeerStream extends ByteMeter {
+  write(bytes: Buffer, written: () => void): unknown;
+}
+
+/** What the peers of one protocol on one vhost share: one of each, because there may be 100,000 peers. */
+export type PeerHome = {
+  readonly worker: number;
+  readonly counters: Pick<VhostCounters, "rx" | "tx">;
+  readonly host: Pick<ProtocolHost, "instance" | "limits">;
+  readonly budget: QueueBudget;
+  /** Makes whole frames, to be written beside those of FrameSocket; undefined where messages are compressed. */
+  readonly toFrame: ((text: string) => Buffer) | undefined;
+  readonly dropped: Pick<WorkerCounters, "wsDropped" | "wsTooSlow">;
+  readonly log: Logger;
+};
+
 export type PeerOptions = {
-  readonly id: string;
+  /** Different for each peer of a worker. */
+  readonly number: number;
   readonly address: string;
   readonly userAgent: string;
   readonly target: ByteString;
   readonly client: ClientCertificate | undefined;
   readonly user: ByteString | undefined;
   readonly frames: FrameSocket;
-  readonly meter: ByteMeter;
-  /** Totals of the meter that are counted already. */
+  readonly stream: PeerStream;
+  /** Totals of the stream that are counted already. */
   readonly counted: ByteMeter;
-  readonly counters: Pick<VhostCounters, "rx" | "tx">;
-  readonly host: Pick<ProtocolHost, "instance" | "limits">;
-  readonly budget: QueueBudget;
-  /** Writes a whole frame of its own beside those of `frames`; undefined where messages are compressed. */
-  readonly writeText: ((text: string, sent: () => void) => void) | undefined;
-  readonly dropped: Pick<WorkerCounters, "wsDropped" | "wsTooSlow">;
-  readonly log: Logger;
+  readonly home: PeerHome;
 };
 
 /** What waits for all peers of a worker together. */
@@ -71,24 +83,19 @@ type PeerState = "open" | "closing" | "failed" | "gone";
 
 /** The Peer of one upgraded connection; its owner reports what arrives and calls watch() now and then. */
 export class WebSocketPeer implements Peer {
-  readonly id: string;
   readonly address: string;
   readonly userAgent: string;
   readonly target: ByteString;
   readonly client: ClientCertificate | undefined;
   readonly user: ByteString | undefined;
-  readonly openedAt = new Date();
   data: unknown = undefined;
 
+  readonly #number: number;
+  readonly #openedAtMs = Date.now();
   readonly #frames: FrameSocket;
-  readonly #meter: ByteMeter;
-  readonly #counters: Pick<VhostCounters, "rx" | "tx">;
-  readonly #instance: ProtocolInstance;
+  readonly #stream: PeerStream;
+  readonly #home: PeerHome;
   readonly #limits: PeerLimits;
-  readonly #budget: QueueBudget;
-  readonly #writeText: PeerOptions["writeText"];
-  readonly #dropped: PeerOptions["dropped"];
-  readonly #log: Logger;
   #state: PeerState = "open";
   #countedRead: number;
   #countedWritten: number;
@@ -103,30 +110,36 @@ export class WebSocketPeer implements Peer {
   #heardAt = performance.now();
   #askedAt: number | undefined;
 
+  /** What is called when a message has left; made for the first one. */
+  #onSent: (() => void) | undefined;
+
   constructor(options: PeerOptions) {
-    this.id = options.id;
+    this.#number = options.number;
     this.address = options.address;
     this.userAgent = options.userAgent;
     this.target = options.target;
     this.client = options.client;
     this.user = options.user;
     this.#frames = options.frames;
-    this.#meter = options.meter;
-    this.#counters = options.counters;
-    this.#instance = options.host.instance;
-    this.#limits = options.host.limits;
-    this.#budget = options.budget;
-    this.#writeText = options.writeText;
-    this.#dropped = options.dropped;
-    this.#allowance = options.host.limits.maxMessagesPerSec * BURST_SECS;
-    this.#log = options.log;
+    this.#stream = options.stream;
+    this.#home = options.home;
+    this.#limits = options.home.host.limits;
+    this.#allowance = this.#limits.maxMessagesPerSec * BURST_SECS;
     this.#countedRead = options.counted.bytesRead;
     this.#countedWritten = options.counted.bytesWritten;
   }
 
+  get id(): string {
+    return `${this.#home.worker}-${this.#number}`;
+  }
+
+  get openedAt(): Date {
+    return new Date(this.#openedAtMs);
+  }
+
   /** Tells the protocol that the peer is here. */
   begin(): void {
-    this.#guard(() => this.#instance.open?.(this));
+    this.#guard(() => this.#home.host.instance.open?.(this));
   }
 
   /** Hands a message to the protocol. */
@@ -135,7 +148,7 @@ export class WebSocketPeer implements Peer {
     if (this.#state !== "open" && this.#state !== "closing") return;
     if (this.#limits.maxMessagesPerSec > 0 && !this.#mayReceive())
       return this.close(POLICY, "Too many messages");
-    this.#guard(() => this.#instance.message?.(this, message, isBinary));
+    this.#guard(() => this.#home.host.instance.message?.(this, message, isBinary));
   }
 
   /** Answers a ping with its data (RFC 6455 5.5.3), within the limits of any other message. */
@@ -152,10 +165,10 @@ export class WebSocketPeer implements Peer {
   end(code: number, reason: string): void {
     this.#countTraffic();
     this.#newest = undefined;
-    this.#budget.bytes -= this.#queuedBytes;
+    this.#home.budget.bytes -= this.#queuedBytes;
     this.#queuedBytes = 0;
     this.#become("gone");
-    this.#guard(() => this.#instance.close?.(this, code, reason));
+    this.#guard(() => this.#home.host.instance.close?.(this, code, reason));
   }
 
   send(message: string | Uint8Array): boolean {
@@ -163,17 +176,18 @@ export class WebSocketPeer implements Peer {
     if (this.#state !== "open" || frames.readyState !== OPEN) return false;
     const { whenFull } = this.#limits.queue;
     if (whenFull === "newest" && frames.bufferedAmount > 0) {
-      if (this.#newest !== undefined) this.#dropped.wsDropped += 1;
+      if (this.#newest !== undefined) this.#home.dropped.wsDropped += 1;
       this.#newest = message;
       return true;
     }
     if (this.#isFull()) {
-      if (whenFull === "drop") this.#dropped.wsDropped += 1;
+      if (whenFull === "drop") this.#home.dropped.wsDropped += 1;
       else this.#refuseMore();
       return false;
     }
     this.#queuedMessages += 1;
-    if (typeof message === "string" && this.#writeText) this.#writeText(message, this.#sent);
+    const { toFrame } = this.#home;
+    if (typeof message === "string" && toFrame) this.#stream.write(toFrame(message), this.#sent);
     else frames.send(message, this.#sent);
     this.#account();
     return true;
@@ -189,7 +203,7 @@ export class WebSocketPeer implements Peer {
   cut(why: string): void {
     if (this.#state === "gone") return;
     this.#become("failed");
-    this.#log.debug({ peer: this.id, address: this.address }, `WebSocket cut: ${why}`);
+    this.#home.log.debug({ peer: this.id, address: this.address }, `WebSocket cut: ${why}`);
     this.#frames.terminate();
   }
 
@@ -212,10 +226,10 @@ export class WebSocketPeer implements Peer {
 
   /** True when something arrived since the last call. */
   #countTraffic(): boolean {
-    const { bytesRead, bytesWritten } = this.#meter;
+    const { bytesRead, bytesWritten } = this.#stream;
     const received = bytesRead - this.#countedRead;
-    this.#counters.rx += received;
-    this.#counters.tx += bytesWritten - this.#countedWritten;
+    this.#home.counters.rx += received;
+    this.#home.counters.tx += bytesWritten - this.#countedWritten;
     this.#countedRead = bytesRead;
     this.#countedWritten = bytesWritten;
     return received > 0;
@@ -232,7 +246,10 @@ export class WebSocketPeer implements Peer {
   }
 
   #fail(error: unknown): void {
-    this.#log.error({ err: error, peer: this.id, address: this.address }, "Protocol plugin failed");
+    this.#home.log.error(
+      { err: error, peer: this.id, address: this.address },
+      "Protocol plugin failed",
+    );
     if (this.#state === "gone" || this.#state === "failed") return;
     this.#become("failed");
     this.#frames.close(GOING_WRONG, "Protocol failed");
@@ -241,7 +258,7 @@ export class WebSocketPeer implements Peer {
   #isFull(): boolean {
     const waiting = this.#frames.bufferedAmount;
     if (waiting === 0) return false;
-    const { bytes, maxBytes } = this.#budget;
+    const { bytes, maxBytes } = this.#home.budget;
     return (
       waiting > this.#limits.queue.maxBytes ||
       this.#queuedMessages > SEND_QUEUE_LIMIT_MESSAGES ||
@@ -252,8 +269,8 @@ export class WebSocketPeer implements Peer {
   /** The close frame goes behind what waits; a peer that does not read even that is cut when its time is over. */
   #refuseMore(): void {
     if (this.#state !== "open") return;
-    this.#dropped.wsTooSlow += 1;
-    this.#log.debug({ peer: this.id, address: this.address }, "WebSocket closed: too slow");
+    this.#home.dropped.wsTooSlow += 1;
+    this.#home.log.debug({ peer: this.id, address: this.address }, "WebSocket closed: too slow");
     this.close(TRY_LATER, "Too slow");
   }
 
@@ -261,18 +278,20 @@ export class WebSocketPeer implements Peer {
   #account(): void {
     if (this.#state === "gone") return;
     const waiting = this.#frames.bufferedAmount;
-    this.#budget.bytes += waiting - this.#queuedBytes;
+    this.#home.budget.bytes += waiting - this.#queuedBytes;
     this.#queuedBytes = waiting;
   }
 
-  readonly #sent = (): void => {
-    this.#queuedMessages -= 1;
-    this.#account();
-    const newest = this.#newest;
-    if (newest === undefined || this.#frames.bufferedAmount > 0) return;
-    this.#newest = undefined;
-    this.send(newest);
-  };
+  get #sent(): () => void {
+    return (this.#onSent ??= () => {
+      this.#queuedMessages -= 1;
+      this.#account();
+      const newest = this.#newest;
+      if (newest === undefined || this.#frames.bufferedAmount > 0) return;
+      this.#newest = undefined;
+      this.send(newest);
+    });
+  }
 
   #mayReceive(): boolean {
     const perSec = this.#limits.maxMessagesPerSec;

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { WebSocketServer, type ServerOptions, type WebSocket } from "ws";
+import { WebSocket, WebSocketServer, type RawData, type Server, type ServerOptions } from "ws";
 import type { VhostConfig } from "../config/vhost.ts";
 import type { Logger } from "../log/logger.ts";
 import { admit, type Verdict } from "./access/guard.ts";
@@ -17,7 +17,8 @@ import {
   WebSocketPeer,
   type ByteMeter,
   type Patience,
-  type PeerOptions,
+  type PeerHome,
+  type PeerStream,
   type QueueBudget,
 } from "./peer.ts";
 import type { ProtocolHost } from "./protocol-host.ts";
@@ -81,10 +82,14 @@ export interface Upgrader {
 
 /** What all connections of one protocol on one vhost share. */
 type Endpoint = {
-  readonly host: ProtocolHost;
-  readonly server: WebSocketServer;
-  readonly log: Logger;
+  readonly server: Server<typeof PeerSocket>;
+  readonly home: PeerHome;
 };
+
+/** Knows its peer, so that all of them can share their listeners. */
+class PeerSocket extends WebSocket {
+  peer: WebSocketPeer | undefined;
+}
 
 /** Makes peers of upgrades and looks after them. */
 export function createUpgrader(options: UpgraderOptions): Upgrader {
@@ -99,7 +104,7 @@ export function createUpgrader(options: UpgraderOptions): Upgrader {
   const closedVhosts = new WeakSet<VhostConfig>();
   const spreading = new Set<NodeJS.Timeout>();
   let isClosed = false;
-  let lastId = 0;
+  let lastNumber = 0;
 
   const sweep = setInterval(
     () => {
@@ -113,63 +118,56 @@ export function createUpgrader(options: UpgraderOptions): Upgrader {
   function welcome(
     upgrade: Upgrade,
     endpoint: Endpoint,
-    socket: WebSocket,
+    socket: PeerSocket,
     counted: ByteMeter,
   ): void {
     const { vhost, request } = upgrade;
-    lastId += 1;
+    lastNumber += 1;
     const peer = new WebSocketPeer({
-      id: `${options.worker}-${lastId}`,
+      number: lastNumber,
       address: upgrade.connection.remoteAddress,
       userAgent: request.headers["user-agent"] ?? "",
       target: upgrade.target,
       client: upgrade.connection.tls?.client,
       user: upgrade.user,
       frames: socket,
-      meter: meterOf(upgrade.socket),
+      stream: streamOf(upgrade.socket),
       counted,
-      counters: vhost.counters,
-      host: endpoint.host,
-      budget,
-      writeText: endpoint.host.isCompressed ? undefined : textWriter(upgrade.socket),
-      dropped: options.counters.worker,
-      log: endpoint.log,
+      home: endpoint.home,
     });
     upgrade.accepted();
     peers.set(peer, vhost.config);
     options.counters.openWebSockets += 1;
-    listen(peer, socket);
+    socket.peer = peer;
+    socket.on("message", onMessage).on("ping", onPing).on("error", onError).on("close", onClose);
     peer.begin();
   }
 
-  // Here for the same reason as listen().
-  function textWriter(socket: Duplex): PeerOptions["writeText"] {
-    return (text, sent) => void socket.write(toFrame(text), sent);
+  function onError(this: WebSocket, error: Error): void {
+    options.log.debug({ err: error, peer: peerOf(this).id }, "WebSocket");
   }
 
-  // A function of its own, so the listeners of an idle connection do not keep its request alive.
-  function listen(peer: WebSocketPeer, socket: WebSocket): void {
-    socket.on("message", (message, isBinary) => {
-      if (Buffer.isBuffer(message)) peer.receive(message, isBinary); // always, at ws's default binaryType
-    });
-    socket.on("ping", (data) => peer.answerPing(data));
-    socket.on("error", (error) => options.log.debug({ err: error, peer: peer.id }, "WebSocket"));
-    socket.on("close", (code, reason) => {
-      peers.delete(peer);
-      options.counters.openWebSockets -= 1;
-      peer.end(code, reason.toString());
-    });
+  function onClose(this: WebSocket, code: number, reason: Buffer): void {
+    const peer = peerOf(this);
+    peers.delete(peer);
+    options.counters.openWebSockets -= 1;
+    peer.end(code, reason.toString());
   }
 
-  function endpointOf(host: ProtocolHost, vhost: VhostConfig): Endpoint {
-    let endpoint = endpoints.get(host);
-    if (!endpoint) {
-      const log = options.log.child({ vhost: vhost.name, protocol: host.definition.name });
-      endpoints.set(
-        host,
-        (endpoint = { host, server: createServer(host, options.closeMs ?? CLOSE_MS), log }),
-      );
-    }
+  function endpointOf(host: ProtocolHost, vhost: Upgrade["vhost"]): Endpoint {
+    const known = endpoints.get(host);
+    if (known) return known;
+    const home: PeerHome = {
+      worker: options.worker,
+      counters: vhost.counters,
+      host,
+      budget,
+      toFrame: host.isCompressed ? undefined : toFrame,
+      dropped: options.counters.worker,
+      log: options.log.child({ vhost: vhost.config.name, protocol: host.definition.name }),
+    };
+    const endpoint = { home, server: createServer(host, options.closeMs ?? CLOSE_MS) };
+    endpoints.set(host, endpoint);
     return endpoint;
   }
 
@@ -182,12 +180,12 @@ export function createUpgrader(options: UpgraderOptions): Upgrader {
     const { request, socket, head, vhost } = upgrade;
     // Once more, because a password may have taken its time.
     if (isClosed || closedVhosts.has(vhost.config)) return refuseLate(upgrade);
-    const meter = meterOf(socket);
+    const meter = streamOf(socket);
     const counted = {
       bytesRead: meter.bytesRead - head.length,
       bytesWritten: meter.bytesWritten,
     };
-    const endpoint = endpointOf(chosen, vhost.config);
+    const endpoint = endpointOf(chosen, vhost);
     endpoint.server.handleUpgrade(request, socket, head, (opened) =>
       welcome(upgrade, endpoint, opened, counted),
     );
@@ -248,10 +246,24 @@ function headerOf({ headers }: IncomingMessage, name: string): string | undefine
   return Array.isArray(value) ? value.join(", ") : value;
 }
 
-function createServer(host: ProtocolHost, closeMs: number): WebSocketServer {
+function onMessage(this: WebSocket, message: RawData, isBinary: boolean): void {
+  if (Buffer.isBuffer(message)) peerOf(this).receive(message, isBinary); // always, at ws's default binaryType
+}
+
+function onPing(this: WebSocket, data: Buffer): void {
+  peerOf(this).answerPing(data);
+}
+
+function peerOf(socket: WebSocket): WebSocketPeer {
+  assert(socket instanceof PeerSocket && socket.peer);
+  return socket.peer;
+}
+
+function createServer(host: ProtocolHost, closeMs: number): Endpoint["server"] {
   const { name } = host.definition;
-  const settings: ServerOptions & { closeTimeout: number } = {
+  const settings: ServerOptions<typeof PeerSocket> & { closeTimeout: number } = {
     noServer: true,
+    WebSocket: PeerSocket,
     clientTracking: false,
     // Without context takeover a connection keeps no zlib state between messages.
     perMessageDeflate: host.isCompressed && {
@@ -273,9 +285,9 @@ function createServer(host: ProtocolHost, closeMs: number): WebSocketServer {
 }
 
 /** Sockets count their bytes, and so do the tunnels of HTTP/2. */
-function meterOf(socket: Duplex): ByteMeter {
+function streamOf(socket: Duplex): PeerStream {
   assert("bytesRead" in socket && "bytesWritten" in socket);
-  return socket as Duplex & ByteMeter;
+  return socket as Duplex & PeerStream;
 }
 
 /** Does `action` to all items, evenly over `spreadMs`; the timer is in `timers` while it runs. */

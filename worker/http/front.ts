@@ -8,7 +8,7 @@ import type { RequestLimits } from "../limits.ts";
 import type { Router } from "../router.ts";
 import type { ClockOptions } from "./clocks.ts";
 import type { Connection } from "./connection.ts";
-import type { Past } from "./http1-connection.ts";
+import type { Past } from "./http1-context.ts";
 import type { UpgradeRequest } from "./upgrade-request.ts";
 
 export type FrontOptions = {

@@ -3,16 +3,14 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import type { Logger } from "../../log/logger.ts";
-import type { Counters } from "../counters.ts";
-import { noSeat, type RequestLimits } from "../limits.ts";
-import type { Router, SiteVhost } from "../router.ts";
+import { noSeat } from "../limits.ts";
+import type { SiteVhost } from "../router.ts";
 import { BareSocket } from "./bare-socket.ts";
 import { bodyLimit, limitBody, refuseLength } from "./body-limit.ts";
-import type { Clocks } from "./clocks.ts";
 import type { Client, Connection } from "./connection.ts";
 import { dispatch, SERVER_METHODS } from "./dispatch.ts";
 import { HttpError } from "./exchange.ts";
+import type { Http1Context, Past } from "./http1-context.ts";
 import { Http1Exchange } from "./http1-exchange.ts";
 import { requestLine } from "./http1-request.ts";
 import { settle } from "./ledger.ts";
@@ -22,32 +20,7 @@ import { classifyFault, type ParserError } from "./parser-fault.ts";
 import { EMPTY_HEAD, readHead } from "./request-head.ts";
 import { renderRefusal } from "./refusal.ts";
 import { withRequestId } from "./response-head.ts";
-import { createUpgradeRequest, type UpgradeRequest } from "./upgrade-request.ts";
-
-/** What the connections of one front share. */
-export type Http1Context = {
-  readonly router: Router;
-  readonly serverString: string | undefined;
-  readonly clocks: Clocks;
-  readonly limits: RequestLimits;
-  readonly counters: Counters;
-  readonly log: Logger;
-  readonly onUpgrade: (upgrade: UpgradeRequest) => void;
-  readonly isDraining: () => boolean;
-  /** A connection has closed, or belongs to HTTP no more. */
-  readonly onGone: (connection: Http1Connection) => void;
-};
-
-/** What another front has done on a connection before it came here. */
-export type Past = {
-  /** That of its last request. */
-  readonly vhost: SiteVhost;
-  readonly requests: number;
-  /** Whether it has a seat of that vhost. */
-  readonly isSeated: boolean;
-  /** Bytes read that are counted. Those written all are. */
-  readonly countedRead: number;
-};
+import { createUpgradeRequest } from "./upgrade-request.ts";
 
 type State = "waiting" | "busy" | "lingering" | "upgraded" | "closed";
 type Pending = readonly [request: IncomingMessage, response: ServerResponse];
@@ -94,14 +67,13 @@ export class Http1Connection {
   /** Watches the socket. To be called when Node's parser has its own listeners on it: on "resume" the last word must be ours. */
   attach(): void {
     const socket = this.#socket;
+    const { onClose, onEnd, onResume, destroySoon } = this.#context.hooks;
     // Node drops its own listener with an upgrade; an error without one would end the process.
     socket.on("error", ignore);
-    socket.on("close", () => this.#onClose());
-    socket.on("end", () => this.#onEnd());
-    socket.on("resume", () => this.#hold());
-    socket.setTimeout(this.#stallMs);
-    // What Node calls after the last answer. Its own version resets a connection with unread bytes.
-    socket.destroySoon = () => this.#linger();
+    socket.on("close", onClose);
+    socket.on("end", onEnd);
+    socket.on("resume", onResume);
+    socket.destroySoon = destroySoon;
   }
 
   /** Whether the connection can be closed without anybody missing anything. */
@@ -120,7 +92,7 @@ export class Http1Connection {
     if (this.#fault || (this.#state !== "waiting" && this.#state !== "busy")) return;
     if (this.#exchange) {
       this.#pipeline.push([request, response]);
-      this.#hold();
+      this.hold();
     } else this.#begin(request, response);
   }
 
@@ -183,7 +155,7 @@ export class Http1Connection {
       // The rest of that head may well be there: it is we who do not read on.
       if (refusal.status === 408 && this.#pipeline.length > 0) return;
       this.#fault = refusal;
-      this.#hold();
+      this.hold();
     } else if (refusal.status === 408 && this.#socket.bytesRead === this.#countedRead) {
       // Nothing was asked, so nothing is answered.
       this.#socket.destroy();
@@ -214,7 +186,7 @@ export class Http1Connection {
     }
   }
 
-  /** How long nothing may move. */
+  /** How long nothing may move, while anything should. */
   get #stallMs(): number {
     const { progressMs, sendMs } = this.#context.clocks;
     return this.#exchange?.awaitsBody ? progressMs : sendMs;
@@ -280,11 +252,14 @@ export class Http1Connection {
     limitBody(request, maxBodyBytes, (tooLong) => exchange.reject(tooLong));
     if (refusal) exchange.reject(refusal);
     else dispatch(exchange, match, vhost.guard);
-    if (this.#socket.readableEnded) this.#onEnd();
+    // A connection that never has a request for long, such as one that becomes a WebSocket, keeps no timer.
+    if (this.#state === "busy" && this.#socket.timeout !== this.#stallMs)
+      this.#socket.setTimeout(this.#stallMs);
+    if (this.#socket.readableEnded) this.onEnd();
   }
 
   /** The client sends no more. In the middle of a body that is the parser's to tell. */
-  #onEnd(): void {
+  onEnd(): void {
     if (this.#exchange?.isRead) this.#exchange.clientEnded();
   }
 
@@ -303,7 +278,7 @@ export class Http1Connection {
   }
 
   /** Node resumes reading behind our back with every message it has parsed. */
-  #hold(): void {
+  hold(): void {
     if (this.#state === "busy" && (this.#pipeline.length > 0 || this.#fault)) this.#socket.pause();
   }
 
@@ -350,11 +325,12 @@ export class Http1Connection {
       this.#socket.write(head, "latin1");
       this.#socket.write(page);
     }
-    this.#linger();
+    this.linger();
     return page.length;
   }
 
-  #linger(): void {
+  /** The last answer is given. */
+  linger(): void {
     if (this.#state === "closed" || this.#state === "lingering") return;
     this.#enter("lingering");
     this.#pipeline.length = 0;
@@ -363,9 +339,12 @@ export class Http1Connection {
 
   /** The connection is another protocol's. */
   #release(): void {
-    Reflect.deleteProperty(this.#socket, "destroySoon");
-    this.#socket.setTimeout(0);
-    this.#context.onGone(this);
+    const socket = this.#socket;
+    const { onClose, onEnd, onResume } = this.#context.hooks;
+    socket.off("close", onClose).off("end", onEnd).off("resume", onResume);
+    // Its seat is what remains of HTTP: all else would be kept in memory for as long as it is open.
+    if (this.#isSeated) socket.on("close", this.#vhost.seats.leave);
+    this.#context.onGone(socket);
   }
 
   #cut(how: "close" | "reset"): void {
@@ -388,12 +367,13 @@ export class Http1Connection {
     this.#countedWritten = bytesWritten;
   }
 
-  #onClose(): void {
+  /** The socket has closed. */
+  onClose(): void {
     if (this.#state !== "upgraded") this.#countBytes();
     if (this.#requests === 0) this.#vhost.counters.connections += 1;
     this.#leaveSeat();
     this.#state = "closed";
-    this.#context.onGone(this);
+    this.#context.onGone(this.#socket);
   }
 }
 

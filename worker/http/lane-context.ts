@@ -9,7 +9,7 @@ import type { Connection } from "./connection.ts";
 import type { HostMemory } from "./host-memory.ts";
 import type { LaneHead } from "./lane-head.ts";
 import type { Outcome } from "./ledger.ts";
-import type { Past } from "./http1-connection.ts";
+import type { Past } from "./http1-context.ts";
 import type { PreparedReply, ReplyClock, ReplyFrame } from "./prepared.ts";
 import type { ConfiguredFields } from "./response-head.ts";
 import type { Ringing, Wheel } from "./wheel.ts";

@@ -7,7 +7,7 @@ import type { Connection } from "./connection.ts";
 import type { LaneContext } from "./lane-context.ts";
 import type { LaneHead } from "./lane-head.ts";
 import type { Outcome } from "./ledger.ts";
-import type { Past } from "./http1-connection.ts";
+import type { Past } from "./http1-context.ts";
 
 export class LaneVisit {
   readonly #context: LaneContext;

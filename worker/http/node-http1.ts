@@ -5,7 +5,8 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { defaultRequestLimits } from "../limits.ts";
 import { completeClocks } from "./clocks.ts";
-import { Http1Connection, type Http1Context } from "./http1-connection.ts";
+import { Http1Connection } from "./http1-connection.ts";
+import type { Http1Context } from "./http1-context.ts";
 import type { Front, FrontOptions } from "./front.ts";
 import { http } from "./lean-http.ts";
 import type { ParserError } from "./parser-fault.ts";
@@ -22,7 +23,27 @@ export function createHttp1Front(options: FrontOptions): Front {
     clocks,
     limits,
     isDraining: () => isDraining,
-    onGone: (connection) => connections.delete(connection),
+    onGone(socket) {
+      const connection = bySocket.get(socket);
+      if (connection) connections.delete(connection);
+      bySocket.delete(socket);
+    },
+    hooks: {
+      onClose() {
+        bySocket.get(this)?.onClose();
+      },
+      onEnd() {
+        bySocket.get(this)?.onEnd();
+      },
+      onResume() {
+        bySocket.get(this)?.hold();
+      },
+      destroySoon() {
+        const connection = bySocket.get(this);
+        if (connection) connection.linger();
+        else Object.getPrototypeOf(this).destroySoon.call(this);
+      },
+    },
   };
 
   const server = http.createServer({
