@@ -30,6 +30,9 @@ export type Exit = {
   readonly usage: Usage | undefined;
 };
 
+/** All of a program that has ended and that nothing else speaks for. */
+export type Ended = { readonly exit: Exit; readonly stdout: Buffer; readonly stderr: Buffer };
+
 /** A running program: leader of a process group of its own, with default signals and nothing of ours but three descriptors. */
 export interface Child {
   readonly pid: number;
@@ -38,6 +41,11 @@ export interface Child {
   readonly stdout: Readable;
   readonly stderr: Readable;
   readonly exited: Promise<Exit>;
+  /**
+   * What the program was, if it ends within that time and leaves nobody behind who holds its output; undefined where it runs
+   * on. To be asked before the streams, or not at all: two streams cost more than most of such programs.
+   */
+  brief?(withinMs: number): Promise<Ended | undefined>;
   /** Signals the whole process group; false when nobody is left in it. Signal 0 only asks. */
   kill(signal: "SIGTERM" | "SIGKILL" | 0): boolean;
 }

@@ -4,19 +4,13 @@
 // have inherited; we wait for our own children by pid only, never for "any".
 
 import { closeSync } from "node:fs";
-import { Socket } from "node:net";
 import { endianness } from "node:os";
 import { getSystemErrorName } from "node:util";
-import {
-  signalGroup,
-  startFailure,
-  type Child,
-  type Environment,
-  type Starter,
-  type StartRequest,
-} from "./child.ts";
+import { startFailure, type Child, type Starter, type StartRequest } from "./child.ts";
 import { openLibc } from "./native.mjs";
+import { SpawnBlock } from "./spawn-blocks.ts";
 import { createNodeStarter } from "./spawn-node.ts";
+import { createPipeReader, SpawnedChild } from "./spawned-child.ts";
 import { createReaper } from "./wait.ts";
 
 /** A starter by posix_spawn, or by child_process where libc or koffi lack what it takes. */
@@ -45,10 +39,10 @@ const POSIX_SPAWN_SETSIGDEF = 4;
 const POSIX_SPAWN_SETSIGMASK = 8;
 /** More than any of posix_spawnattr_t, posix_spawn_file_actions_t and sigset_t, anywhere. */
 const OPAQUE_BYTES = 1024;
-/** A pid_t and room to spare. */
-const PID_BYTES = 128;
-/** Starts in threads at once. koffi keeps memory for as many, has fewer threads, and throws from 256 on. */
-const MAX_STARTING = 8;
+/** Starts in threads at once. There are four threads (UV_THREADPOOL_SIZE), and files are read in them too. */
+const MAX_STARTING = 3;
+/** File actions that are kept, 300 bytes each. */
+const MAX_PLANS = 64;
 
 type Libc = ReturnType<typeof bindLibc>;
 
@@ -62,6 +56,7 @@ function bindLibc({ koffi, libc }: NonNullable<Awaited<ReturnType<typeof openLib
   return {
     addressOf: (block: Buffer): bigint => koffi.address(block),
     errno: (): number => koffi.errno(),
+    poll: bind("poll", "void* fds, ulong count, int timeout"),
     pipe2: bind("pipe2", "void* fds, int flags"),
     wait4: bind("wait4", "int pid, void* status, int options, void* usage"),
     /** In a thread. */
@@ -99,11 +94,12 @@ type Pipe = { readonly read: number; readonly write: number };
 
 function createSpawnStarter(libc: Libc): Starter {
   const attributes = makeAttributes(libc);
-  const reaper = createReaper(libc.wait4);
+  const tools = { reaper: createReaper(libc.wait4), reader: createPipeReader(libc.poll) };
   const inTurn = createTurns(MAX_STARTING);
+  const plans = createPlans(libc);
   const fds = Buffer.alloc(8);
   /** Blocks of starts that are over. */
-  const spare: Scratch[] = [];
+  const spare: SpawnBlock[] = [];
 
   function openPipe(program: string, opened: Pipe[]): Pipe {
     if (libc.pipe2(fds, O_CLOEXEC) !== 0)
@@ -114,25 +110,17 @@ function createSpawnStarter(libc: Libc): Starter {
   }
 
   async function spawn(request: StartRequest, pipes: Ends): Promise<number> {
-    const scratch = spare.pop() ?? makeScratch();
-    const { actions, pid } = scratch;
-    const block = packStrings(libc, [request.program, ...request.args], request.environment);
-    libc.initActions(actions);
+    const block = spare.pop() ?? new SpawnBlock(libc.addressOf);
+    const { path, args, environment } = block.pack(request);
+    const plan = plans.take(request.cwd, pipes);
     try {
-      if (pipes.stdin) libc.addDup(actions, pipes.stdin.read, 0);
-      else libc.addOpen(actions, 0, "/dev/null", O_RDONLY, 0);
-      libc.addDup(actions, pipes.stdout.write, 1);
-      libc.addDup(actions, pipes.stderr.write, 2);
-      libc.addChdir(actions, terminated(request.cwd));
-      libc.addCloseFrom(actions, 3);
-      const path = terminated(request.program);
-      const { args, environment } = block;
-      const fault = await libc.spawn(pid, path, actions, attributes, args, environment);
+      const fault = await libc.spawn(block.pid, path, plan.actions, attributes, args, environment);
       if (fault !== 0) throw startFailure(request.program, getSystemErrorName(-fault));
-      return pid.readInt32LE();
+      return block.pid.readInt32LE();
     } finally {
-      libc.destroyActions(actions);
-      spare.push(scratch);
+      plans.give(plan);
+      block.trim();
+      spare.push(block);
     }
   }
 
@@ -154,20 +142,60 @@ function createSpawnStarter(libc: Libc): Starter {
     if (pipes.stdin) closeSync(pipes.stdin.read);
     closeSync(pipes.stdout.write);
     closeSync(pipes.stderr.write);
-    return {
-      pid,
-      stdin: pipes.stdin && new Socket({ fd: pipes.stdin.write, readable: false }),
-      stdout: new Socket({ fd: pipes.stdout.read, writable: false }),
-      stderr: new Socket({ fd: pipes.stderr.read, writable: false }),
-      exited: reaper.exitOf(pid),
-      kill: (signal) => signalGroup(pid, signal),
-    } satisfies Child;
+    const ends = {
+      stdin: pipes.stdin?.write,
+      stdout: pipes.stdout.read,
+      stderr: pipes.stderr.read,
+    };
+    return new SpawnedChild(pid, ends, tools);
   }
 
   return {
     by: "posix_spawn",
     carries: () => true,
     start: async (request) => await inTurn(() => start(request)),
+  };
+}
+
+/** File actions in memory of libc: what a child does with its descriptors before it runs the program. */
+type Plan = { readonly key: string; readonly actions: Buffer };
+type Plans = {
+  take(cwd: string, pipes: Ends): Plan;
+  give(plan: Plan): void;
+};
+
+/** Descriptors have the same few numbers again and again, so plans are kept, while nobody has them. */
+function createPlans(libc: Libc): Plans {
+  const kept = new Map<string, Plan>();
+
+  function make(key: string, cwd: string, { stdin, stdout, stderr }: Ends): Plan {
+    const actions = Buffer.allocUnsafeSlow(OPAQUE_BYTES);
+    libc.initActions(actions);
+    if (stdin) libc.addDup(actions, stdin.read, 0);
+    else libc.addOpen(actions, 0, "/dev/null", O_RDONLY, 0);
+    libc.addDup(actions, stdout.write, 1);
+    libc.addDup(actions, stderr.write, 2);
+    libc.addChdir(actions, Buffer.from(`${cwd}\0`, "utf8"));
+    libc.addCloseFrom(actions, 3);
+    return { key, actions };
+  }
+
+  return {
+    take(cwd, pipes) {
+      const key = `${pipes.stdin?.read} ${pipes.stdout.write} ${pipes.stderr.write} ${cwd}`;
+      const plan = kept.get(key);
+      if (plan === undefined) return make(key, cwd, pipes);
+      kept.delete(key);
+      return plan;
+    },
+    give(plan) {
+      kept.set(plan.key, plan);
+      if (kept.size <= MAX_PLANS) return;
+      const [oldest] = kept.values();
+      if (!oldest) return;
+      kept.delete(oldest.key);
+      libc.destroyActions(oldest.actions);
+    },
   };
 }
 
@@ -188,13 +216,6 @@ function createTurns(count: number): <T>(act: () => Promise<T>) => Promise<T> {
   };
 }
 
-/** What one start writes to. Each is too big for the heap of V8, which would move it. */
-type Scratch = { readonly actions: Buffer; readonly pid: Buffer };
-
-function makeScratch(): Scratch {
-  return { actions: Buffer.allocUnsafeSlow(OPAQUE_BYTES), pid: Buffer.allocUnsafeSlow(PID_BYTES) };
-}
-
 type Ends = { readonly stdin: Pipe | undefined; readonly stdout: Pipe; readonly stderr: Pipe };
 
 /** What every program starts with: its own process group, no signal blocked, none ignored. */
@@ -210,33 +231,4 @@ function makeAttributes(libc: Libc): Buffer {
   libc.setDefaults(attributes, all);
   libc.setMask(attributes, none);
   return attributes;
-}
-
-/** Both arrays of execve(2) in blocks of pointers. The strings live as long as the blocks. */
-function packStrings(
-  libc: Libc,
-  args: readonly string[],
-  environment: Environment,
-): { args: Buffer; environment: Buffer } {
-  const values = args.map((arg) => Buffer.from(arg, "utf8").toString("latin1"));
-  const variables = [...environment].map(([name, value]) => `${name}=${value}`);
-  const text = [...values, ...variables].map((value) => `${value}\0`).join("");
-  const pointerBytes = (values.length + variables.length + 2) * POINTER_BYTES;
-  const block = Buffer.allocUnsafeSlow(pointerBytes + text.length);
-  block.write(text, pointerBytes, "latin1");
-  const pointers = new BigUint64Array(block.buffer, 0, pointerBytes / POINTER_BYTES);
-  let address = libc.addressOf(block) + BigInt(pointerBytes);
-  let at = 0;
-  for (const list of [values, variables]) {
-    for (const value of list) {
-      pointers[at++] = address;
-      address += BigInt(value.length + 1);
-    }
-    pointers[at++] = 0n;
-  }
-  return { args: block, environment: block.subarray((values.length + 1) * POINTER_BYTES) };
-}
-
-function terminated(path: string): Buffer {
-  return Buffer.from(`${path}\0`, "utf8");
 }

@@ -11,8 +11,15 @@ const RUSAGE_PEAK_AT = 32;
 /** wait4(2): pid, status, options, usage. */
 type Wait4 = (pid: number, status: Buffer, options: number, usage: Buffer) => number;
 
+export type ChildReaper = {
+  /** How a child ends; to be called once for each. */
+  exitOf(pid: number): Promise<Exit>;
+  /** Whether it has ended; does not wait for the signal. */
+  look(pid: number): boolean;
+};
+
 /** Collects the exit status of children that are handed to it. libuv waits for those of child_process in the same way, by pid. */
-export function createReaper(wait4: Wait4): { exitOf(pid: number): Promise<Exit> } {
+export function createReaper(wait4: Wait4): ChildReaper {
   const waiting = new Map<number, (exit: Exit) => void>();
   const status = Buffer.alloc(4);
   const usage = Buffer.alloc(RUSAGE_BYTES);
@@ -23,13 +30,18 @@ export function createReaper(wait4: Wait4): { exitOf(pid: number): Promise<Exit>
     if (peak > ownPeak) ownPeak = process.resourceUsage().maxRSS;
     return peak > ownPeak ? peak * 1024 : undefined;
   };
-  const look = (pid: number, resolve: (exit: Exit) => void): void => {
+  const ask = (pid: number, resolve: (exit: Exit) => void): void => {
     if (wait4(pid, status, WNOHANG, usage) !== pid) return;
     waiting.delete(pid);
     resolve(readExit(status.readUInt32LE(), usage, peakOf));
   };
-  const reap = (): void => waiting.forEach((resolve, pid) => look(pid, resolve));
+  const reap = (): void => waiting.forEach((resolve, pid) => ask(pid, resolve));
   return {
+    look(pid) {
+      const resolve = waiting.get(pid);
+      if (resolve) ask(pid, resolve);
+      return !waiting.has(pid);
+    },
     exitOf(pid) {
       // For good: to listen and to stop for each child costs more, and no loop is kept alive by it.
       if (state === "idle") process.on("SIGCHLD", reap);
@@ -37,7 +49,7 @@ export function createReaper(wait4: Wait4): { exitOf(pid: number): Promise<Exit>
       const { promise, resolve } = Promise.withResolvers<Exit>();
       waiting.set(pid, resolve);
       // The thread that started it may have told later than the signal that it has ended.
-      look(pid, resolve);
+      ask(pid, resolve);
       return promise;
     },
   };

@@ -21,6 +21,8 @@ import { until } from "../worker/mounts/cgi/clients.ts";
 
 const noProc = existsSync("/proc/self/fd") ? false : "no /proc";
 const MB = 1024 * 1024;
+/** Longer than any program here takes. */
+const PATIENCE_MS = 60_000;
 
 type Ended = {
   readonly stdout: Buffer;
@@ -230,6 +232,46 @@ suite("posix_spawn alone", async () => {
     const { stdout, stderr } = await ended(await starter.start(requestFor(program)));
     assert.deepEqual([stdout.toString(), stderr], ["word\n", "fault\n"]);
   });
+
+  test("reads a program whole that ends at once, and keeps no descriptor", options, async (t) => {
+    const program = script(t, "printf out; printf err >&2; exit 3");
+    const brief = async () => await (await starter.start(requestFor(program))).brief?.(PATIENCE_MS);
+    await brief(); // The first child makes this process listen for the end of children.
+    const before = descriptors();
+    const said = await brief();
+    assert.deepEqual([said?.stdout.toString(), said?.stderr.toString()], ["out", "err"]);
+    assert.deepEqual([said?.exit.code, said?.exit.signal], [3, null]);
+    assert.deepEqual(descriptors(), before);
+  });
+
+  const longer: readonly (readonly [
+    what: string,
+    lines: string,
+    withinMs: number,
+    said: string,
+  ])[] = [
+    ["runs on", "printf first; read line; printf last", 1, "firstlast"],
+    [
+      "leaves somebody behind who may say more",
+      "exec 3<&0; (read line <&3; printf last) & printf first",
+      50,
+      "firstlast",
+    ],
+    [
+      "says more than a pipe holds",
+      "head -c 300000 /dev/zero | tr '\\0' x",
+      50,
+      "x".repeat(300_000),
+    ],
+  ];
+  for (const [what, lines, withinMs, said] of longer)
+    test(`leaves the output of a program that ${what} to its streams`, options, async (t) => {
+      const program = script(t, lines);
+      const child = await starter.start(requestFor(program, { stdin: "pipe" }));
+      assert.equal(await child.brief?.(withinMs), undefined);
+      child.stdin?.end("line\n");
+      assert.equal((await ended(child)).stdout.toString(), said);
+    });
 
   test("tells processor time and peak memory, with those of grandchildren", options, async (t) => {
     const ownMb = Math.ceil(process.resourceUsage().maxRSS / 1024);

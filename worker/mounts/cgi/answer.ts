@@ -72,14 +72,32 @@ export class CgiAnswer {
     await this.#write(bytes);
   }
 
+  /** Takes all of an output that has ended, instead of `take` and `end`. Throws CgiOutputError, and nothing was sent then. */
+  takeAll(output: Buffer, exit: Exit): void {
+    const read = this.#head.push(output);
+    if (!read || exit.signal !== null) return this.end(exit);
+    const { head, rest } = read;
+    const { status, bodyBytes } = head;
+    if (head.localRedirect !== undefined || bodyBytes === 0 || !this.#sendsBody(status)) {
+      this.#begin(head);
+      if (bodyBytes === 0 && rest.length > 0) this.#cutExcess();
+      return;
+    }
+    if (!head.hasContentType && (rest.length > 0 || bodyBytes !== undefined))
+      throw new CgiOutputError("A body without Content-Type");
+    if (bodyBytes !== undefined && rest.length < bodyBytes) throw tooShort(bodyBytes - rest.length);
+    this.#exchange.send(status, head.headers, rest.subarray(0, bodyBytes));
+    this.#state = "over";
+    if (bodyBytes !== undefined && rest.length > bodyBytes) this.#cutExcess();
+  }
+
   /** The output has ended. `exit` is how the program did, undefined while it runs on. Throws CgiOutputError. */
   end(exit: Exit | undefined): void {
     if (this.#state === "over") return;
     if (exit?.signal) throw new CgiOutputError(`Killed by ${exit.signal}`);
     if (this.#state === "head")
       throw new CgiOutputError(`No complete head${exit ? `, exit status ${exit.code}` : ""}`);
-    if (this.#leftBytes !== undefined)
-      throw new CgiOutputError(`${this.#leftBytes} bytes short of its Content-Length`);
+    if (this.#leftBytes !== undefined) throw tooShort(this.#leftBytes);
     if (this.#pending) this.#exchange.send(this.#pending.status, this.#pending.headers);
     this.#out?.end();
     this.#state = "over";
@@ -105,9 +123,8 @@ export class CgiAnswer {
       this.#state = "over";
       return;
     }
-    const sendsBody = !BODILESS.has(status) && this.#exchange.method !== "HEAD";
     // The state changes last: what the exchange refuses to send can still become an error page.
-    if (!sendsBody) {
+    if (!this.#sendsBody(status)) {
       this.#sendHead(head);
       this.#state = "over";
     } else if (bodyBytes === 0) {
@@ -124,6 +141,10 @@ export class CgiAnswer {
       this.#state = "first-byte";
       this.#pending = head;
     }
+  }
+
+  #sendsBody(status: number): boolean {
+    return !BODILESS.has(status) && this.#exchange.method !== "HEAD";
   }
 
   #sendHead(head: CgiHead): void {
@@ -169,4 +190,8 @@ export class CgiAnswer {
     await once(out, "drain", { signal: this.#gone }).catch(() => {}); // It has gone: nothing to wait for.
     this.#waitsForClient = false;
   }
+}
+
+function tooShort(bytes: number): CgiOutputError {
+  return new CgiOutputError(`${bytes} bytes short of its Content-Length`);
 }

@@ -1,19 +1,18 @@
 // What every mount does that is answered by somebody else in the manner of CGI: a place, the request body, the environment,
 // a run, and the redirect that an answer may turn out to be. Who answers (a program, a FastCGI server) is the caller's choice.
 
-import type { Child, Environment } from "../../../posix/child.ts";
-import type { Logger } from "../../../log/logger.ts";
-import type { CgiCounters } from "../../counters.ts";
+import type { Child, Ended, Environment } from "../../../posix/child.ts";
 import { HttpError, type ByteString, type Exchange } from "../../http/exchange.ts";
 import type { Mount } from "../../mount.ts";
+import { answerAtOnce } from "./at-once.ts";
 import type { Input } from "./input.ts";
-import type { CgiLimits } from "./limits.ts";
 import type { Launch } from "./launcher.ts";
+import { RunContext, type RunSettings } from "./run-context.ts";
 import { CgiRun } from "./run.ts";
 import type { FindScript, Script } from "./script.ts";
 import type { Slots } from "./slots.ts";
 
-export type GatewayParts = {
+export type GatewayParts = RunSettings & {
   readonly findScript: FindScript;
   readonly launch: Launch;
   /** Whether a program would see exactly these bytes. */
@@ -27,13 +26,6 @@ export type GatewayParts = {
   /** Answers the request that a local redirect stands for (RFC 3875 6.2.2). */
   readonly redirect: (exchange: Exchange, location: string) => void;
   readonly slots: Slots;
-  readonly idleMs: number;
-  readonly totalMs: number;
-  /** A program outlives its client. */
-  readonly keeps: boolean;
-  readonly limits: CgiLimits;
-  readonly counters: CgiCounters;
-  readonly log: Logger;
 };
 
 const METHODS: readonly string[] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
@@ -61,6 +53,12 @@ export function createGateway(parts: GatewayParts): Mount {
     return child;
   }
 
+  /** Of a program that ends at once. One that has something to read has its streams before. */
+  async function endOf(child: Child, input: Input): Promise<Ended | undefined> {
+    const { briefMs } = parts.limits;
+    return input.bytes === 0 && briefMs > 0 ? await child.brief?.(briefMs) : undefined;
+  }
+
   /** Returns where the answer sends the request, if it stays here. */
   async function answer(exchange: Exchange, script: Script): Promise<string | undefined> {
     const gone = new AbortController();
@@ -72,22 +70,11 @@ export function createGateway(parts: GatewayParts): Mount {
     if (slots.isClosed) throw slots.refusal();
     const environment = parts.makeEnvironment(exchange, script, input.bytes);
     const child = await start(script, environment, input);
-    let log: Logger | undefined;
-    const run = new CgiRun(child, {
-      ...parts,
-      exchange,
-      input,
-      gone: gone.signal,
-      isNph: script.isNph,
-      // Made when there is something to say: most programs never do.
-      get log() {
-        return (log ??= parts.log.child({
-          script: script.file ?? script.program,
-          child: child.pid,
-          request: exchange.header("x-request-id"),
-        }));
-      },
-    });
+    const ended = await endOf(child, input);
+    const of = { exchange, input, gone: gone.signal, script, child: child.pid };
+    const context = new RunContext(parts, of);
+    if (ended) return answerAtOnce(ended, context);
+    const run = new CgiRun(child, context);
     runs.add(run);
     if (slots.isClosed) run.stop(); // stop() came while the program was starting.
     try {

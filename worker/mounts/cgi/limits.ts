@@ -14,6 +14,8 @@ export type CgiLimits = {
   readonly spoolBytes: number;
   /** All such bodies of one mount in files together. */
   readonly spoolTotalBytes: number;
+  /** How long the output of a program may lie in its pipe, in the hope that the program ends: then it is answered at once. */
+  readonly briefMs: number;
   /** Between SIGTERM and SIGKILL. */
   readonly killGraceMs: number;
   /** How long the end of an answer waits for the exit status behind the end of the output. */
@@ -34,6 +36,7 @@ export const cgiLimits: CgiLimits = {
   spoolMemoryBytes: 256 * 1024,
   spoolBytes: 512 * 1024 * 1024,
   spoolTotalBytes: 1024 * 1024 * 1024,
+  briefMs: 10,
   killGraceMs: 1_000,
   exitGraceMs: 250,
   halfClosedMs: 500,

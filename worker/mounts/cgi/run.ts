@@ -2,33 +2,12 @@
 // What a program started and let go of (no pipe of ours, alive after it) is not ours to end, unless the client or the clock ended it.
 
 import type { Readable } from "node:stream";
-import type { Logger } from "../../../log/logger.ts";
 import type { Child } from "../../../posix/child.ts";
-import type { CgiCounters } from "../../counters.ts";
-import { HttpError, type ByteString, type Exchange } from "../../http/exchange.ts";
+import { HttpError, type ByteString } from "../../http/exchange.ts";
 import { CgiAnswer } from "./answer.ts";
 import { IdleClock } from "./idle-clock.ts";
-import type { Input } from "./input.ts";
-import type { CgiLimits } from "./limits.ts";
+import { KEPT_LINES, reportFailure, type RunContext } from "./run-context.ts";
 import { logStderr } from "./stderr-log.ts";
-
-export type RunContext = {
-  readonly exchange: Exchange;
-  readonly input: Input;
-  /** Aborts when the client goes or the exchange is cut. */
-  readonly gone: AbortSignal;
-  readonly idleMs: number;
-  readonly totalMs: number;
-  /** The program outlives its client. */
-  readonly keeps: boolean;
-  readonly isNph: boolean;
-  readonly limits: CgiLimits;
-  readonly counters: CgiCounters;
-  readonly log: Logger;
-};
-
-/** The last lines on stderr that go with the message about a program that failed. */
-const KEPT_LINES = 5;
 
 /** Owns a child until nothing is left of it. */
 export class CgiRun {
@@ -49,23 +28,24 @@ export class CgiRun {
     this.#inputState = context.input.bytes === 0 ? "done" : "flowing";
     this.#answer = new CgiAnswer(context.exchange, {
       gone: context.gone,
-      isNph: context.isNph,
+      isNph: context.script.isNph,
       remark: (text) => context.log.warn(text),
     });
+    const { idleMs, totalMs } = context.settings;
     this.#clock = new IdleClock(
-      context.idleMs,
+      idleMs,
       () => this.#waitsForClient(),
-      () => this.#expire(`moved no byte for ${context.idleMs / 1000} s`),
+      () => this.#expire(`moved no byte for ${idleMs / 1000} s`),
     );
     this.#totalTimer = setTimeout(
-      () => this.#expire(`took longer than ${context.totalMs / 1000} s`),
-      context.totalMs,
+      () => this.#expire(`took longer than ${totalMs / 1000} s`),
+      totalMs,
     );
   }
 
   /** Resolves when the program has ended and its pipes are closed, with the path where its answer is to be found instead, if it named one. */
   async finish(): Promise<ByteString | undefined> {
-    const { exchange, gone, limits } = this.#context;
+    const { exchange, gone, settings } = this.#context;
     const { stdout, stderr, exited } = this.#child;
     const closed = Promise.all([closing(stdout), closing(stderr)]);
     const leave = (): void => this.#leave();
@@ -73,7 +53,7 @@ export class CgiRun {
     if (gone.aborted) leave();
     exchange.onClientEnd(() => this.#watchSilence());
     const said: string[] = [];
-    logStderr(stderr, limits, (line) => {
+    logStderr(stderr, settings.limits, (line) => {
       this.#context.log.info(line);
       said.push(line);
       if (said.length > KEPT_LINES) said.shift();
@@ -131,7 +111,7 @@ export class CgiRun {
     if (this.#answer.isOver) return;
     this.#clock.touch();
     // The end of the output looks the same whether the program was done or was killed: its exit tells.
-    const exit = await within(exited, this.#context.limits.exitGraceMs);
+    const exit = await within(exited, this.#context.settings.limits.exitGraceMs);
     try {
       this.#answer.end(exit);
     } catch (error) {
@@ -151,8 +131,8 @@ export class CgiRun {
 
   /** What comes behind a complete answer buys no more time, but for a program that was let go on alone. */
   #touch(): void {
-    const { gone, keeps } = this.#context;
-    if (this.#answer.isOver && !(keeps && gone.aborted)) return;
+    const { gone, settings } = this.#context;
+    if (this.#answer.isOver && !(settings.keeps && gone.aborted)) return;
     this.#clock.touch();
     this.#leaveClock?.touch();
   }
@@ -168,10 +148,10 @@ export class CgiRun {
    * tells them apart, because a peer that is gone answers it with a reset; so a silent program gets a little time.
    */
   #watchSilence(): void {
-    const { exchange, keeps, limits } = this.#context;
-    if (keeps || this.#answer.isOver) return;
+    const { exchange, settings } = this.#context;
+    if (settings.keeps || this.#answer.isOver) return;
     this.#leaveClock = new IdleClock(
-      limits.halfClosedMs,
+      settings.limits.halfClosedMs,
       () => this.#answer.waitsForClient,
       () => {
         if (!this.#answer.isOver) exchange.abort("The client has left");
@@ -189,26 +169,22 @@ export class CgiRun {
   }
 
   #expire(why: string): void {
-    const { counters, log } = this.#context;
-    counters.timedOut += 1;
+    const { settings, log } = this.#context;
+    settings.counters.timedOut += 1;
     log.warn(`CGI program ${why}: ended`);
     this.#answer.refuse(new HttpError(504, "The program did not answer in time"));
     this.#end();
   }
 
   #fail(error: unknown): void {
-    const { counters, log } = this.#context;
-    counters.failed += 1;
-    log.warn(`CGI program failed: ${error instanceof Error ? error.message : String(error)}`);
-    // The message may quote output, such as source text: for the log only.
-    this.#answer.refuse(new HttpError(502, "The program gave no valid answer", { cause: error }));
+    this.#answer.refuse(reportFailure(error, this.#context));
     this.#end();
   }
 
   #leave(): void {
     this.#answer.leave();
     // One that still waits for the rest of its input would never finish.
-    if (this.#context.keeps && this.#inputState === "done") return;
+    if (this.#context.settings.keeps && this.#inputState === "done") return;
     this.#end();
   }
 
@@ -216,7 +192,7 @@ export class CgiRun {
     if (this.#lastResort !== undefined) return;
     this.#stopClocks();
     this.#child.kill("SIGTERM");
-    this.#lastResort = setTimeout(() => this.#destroy(), this.#context.limits.killGraceMs);
+    this.#lastResort = setTimeout(() => this.#destroy(), this.#context.settings.limits.killGraceMs);
   }
 
   #destroy(): void {

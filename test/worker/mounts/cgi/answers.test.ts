@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { once } from "node:events";
 import { request } from "node:http";
-import { suite, test } from "node:test";
+import { suite, test, type TestContext } from "node:test";
 import { temporaryDirectory } from "../../../helpers/site.ts";
 import { serveCgi, type CgiServer } from "./cgi-server.ts";
 import { ask, until } from "./clients.ts";
@@ -21,159 +21,188 @@ async function said(server: CgiServer): Promise<string[]> {
   return server.log.filter(({ level }) => level === 30).map(({ msg }) => String(msg));
 }
 
-suite("a program's answer", () => {
-  test("streams in chunks, with its headers and without a trace of the connection's", async (t) => {
-    const server = await serveCgi(
-      t,
-      `printf 'Content-Type: text/x-test\\r\\nX-A: 1\\r\\nConnection: close\\r\\nTransfer-Encoding: chunked\\r\\n'
+/** Programs that run on are read as they write, others once they have ended: the same answers either way. */
+const READINGS = [
+  ["as it comes", { briefMs: 0 }],
+  ["at once", { briefMs: 60_000 }],
+] as const;
+
+for (const [how, limits] of READINGS)
+  suite(`a program's answer, read ${how},`, () => {
+    const serve = (t: TestContext, script: string): Promise<CgiServer> =>
+      serveCgi(t, script, { limits });
+
+    test("arrives with its headers and without a trace of the connection's", async (t) => {
+      const server = await serve(
+        t,
+        `printf 'Content-Type: text/x-test\\r\\nX-A: 1\\r\\nConnection: close\\r\\nTransfer-Encoding: chunked\\r\\n'
        printf 'Set-Cookie: a=1\\r\\nSet-Cookie: b=2\\r\\n\\r\\none'; printf two`,
-    );
-    const response = await fetch(server.url);
-    assert.equal(await response.text(), "onetwo");
-    assert.equal(response.headers.get("content-type"), "text/x-test");
-    assert.equal(response.headers.get("x-a"), "1");
-    assert.deepEqual(response.headers.getSetCookie(), ["a=1", "b=2"]);
-    assert.deepEqual(await warnings(server), []);
-    assert.deepEqual(server.counters, { cgiStarted: 1, cgiFailed: 0, cgiTimedOut: 0, cgiAlive: 0 });
-  });
-
-  test("keeps its Content-Length", async (t) => {
-    const server = await serveCgi(t, `printf 'Content-Length: 5\\n${TEXT}12345'`);
-    const answer = await ask(server.port, "/run");
-    assert.match(answer.head, /^content-length: 5$/im);
-    assert.doesNotMatch(answer.head, /^transfer-encoding:/im);
-    assert.equal(answer.body, "12345");
-  });
-
-  test("reaches the client while the program still reads", async (t) => {
-    const server = await serveCgi(t, `printf '${TEXT}first\n'; read line; echo "$line"`);
-    const client = request(server.url, { method: "POST", headers: { "Content-Length": "7" } });
-    client.flushHeaders();
-    const [answer] = await once(client, "response");
-    const body = answer.setEncoding("utf8")[Symbol.asyncIterator]();
-    assert.equal((await body.next()).value, "first\n");
-    client.end("second\n");
-    assert.equal((await body.next()).value, "second\n");
-    assert.equal((await body.next()).done, true);
-  });
-
-  const redirects = [
-    ["Location: http://example.com/x\\n\\n", 302, "http://example.com/x"],
-    ["Location: /local?x=1\\nSet-Cookie: a=1\\n\\n", 302, "/local?x=1"],
-    ["Status: 303\\nLocation: /local\\n\\n", 303, "/local"],
-    ["Location: //example.com/x\\n\\n", 302, "//example.com/x"],
-    [
-      "Status: 301 Moved\\nLocation: http://example.com/\\nContent-Type: text/plain\\n\\nx",
-      301,
-      "http://example.com/",
-    ],
-  ] as const;
-  for (const [output, status, location] of redirects)
-    test(`redirects: ${output}`, async (t) => {
-      const server = await serveCgi(t, `printf '${output}'`);
-      const response = await fetch(server.url, { redirect: "manual" });
-      assert.equal(response.status, status);
-      assert.equal(response.headers.get("location"), location);
+      );
+      const response = await fetch(server.url);
+      assert.equal(await response.text(), "onetwo");
+      assert.equal(response.headers.get("content-type"), "text/x-test");
+      assert.equal(response.headers.get("x-a"), "1");
+      assert.deepEqual(response.headers.getSetCookie(), ["a=1", "b=2"]);
       assert.deepEqual(await warnings(server), []);
-    });
-
-  for (const status of [204, 205, 304])
-    test(`has no body with ${status}`, async (t) => {
-      const server = await serveCgi(t, `printf 'Status: ${status}\\nETag: "x"\\n${TEXT}unwanted'`);
-      const answer = await ask(server.port, "/run");
-      assert.equal(answer.status, status);
-      assert.match(answer.head, /^etag: "x"$/im);
-      assert.equal(answer.body, "");
-    });
-
-  test("has no body for HEAD, though the program runs as for GET", async (t) => {
-    const server = await serveCgi(
-      t,
-      `printf "X-Method: $REQUEST_METHOD\\nContent-Length: 9\\n${TEXT}unwanted\\n"`,
-    );
-    const answer = await ask(server.port, "/run", [], "HEAD");
-    assert.equal(answer.status, 200);
-    assert.match(answer.head, /^x-method: HEAD$/im);
-    assert.match(answer.head, /^content-length: 9$/im);
-    assert.ok(answer.isWhole);
-    assert.deepEqual(await warnings(server), []);
-  });
-
-  test("needs no Content-Type when it has no body", async (t) => {
-    const server = await serveCgi(t, `printf 'X-A: 1\\n\\n'`);
-    const answer = await ask(server.port, "/run");
-    assert.equal(answer.status, 200);
-    assert.match(answer.head, /^content-length: 0$/im);
-  });
-
-  test("is cut at its Content-Length, and the rest is told of", async (t) => {
-    const server = await serveCgi(t, `printf 'Content-Length: 3\\n${TEXT}abc'; printf defghi`);
-    const answer = await ask(server.port, "/run");
-    assert.equal(answer.body, "abc");
-    assert.ok(answer.isWhole);
-    assert.deepEqual(await warnings(server), ["More output than its Content-Length: cut"]);
-    assert.equal(server.counters.cgiFailed, 0);
-  });
-
-  test("stands when the exit status is not 0, and that is told of", async (t) => {
-    const server = await serveCgi(t, `printf '${TEXT}done'; exit 3`);
-    const answer = await ask(server.port, "/run");
-    assert.equal(answer.body, "done");
-    assert.ok(answer.isWhole);
-    assert.deepEqual(await warnings(server), ["CGI program failed"]);
-    assert.equal(server.log.at(-1)?.["code"], 3);
-    assert.equal(server.log.at(-1)?.["script"], server.program);
-    assert.equal(server.counters.cgiFailed, 0);
-  });
-});
-
-suite("a broken answer", () => {
-  const outputs: readonly (readonly [what: string, script: string, why: RegExp])[] = [
-    ["nothing", ":", /No complete head, exit status 0/],
-    ["nothing and a status", "exit 7", /No complete head, exit status 7/],
-    ["half a head", "printf 'Content-Type: text/plain\\n'", /No complete head/],
-    ["death before the head", "kill -KILL $$", /Killed by SIGKILL/],
-    ["no header", "printf '\\nbody'", /No header field/],
-    ["source text", "echo 'secret = hunter2;'", /Not a header field/],
-    ["a bad Status", "printf 'Status: abc\\n\\n'", /Not a status/],
-    ["a body of no type", "printf 'X-A: 1\\n\\nbody'", /without Content-Type/],
-    ["a control byte", "printf 'X-A: a\\001b\\n\\n'", /Control byte/],
-    ["a split response", "printf 'X-A: a\\rSet-Cookie: evil=1\\n\\n'", /Control byte/],
-    ["a head without end", "head -c 200000 /dev/zero | tr '\\0' a; cat", /Head longer/],
-  ];
-  for (const [what, script, why] of outputs)
-    test(`${what} is 502, with the reason in the log only`, async (t) => {
-      const server = await serveCgi(t, script);
-      const answer = await ask(server.port, "/run");
-      assert.equal(answer.status, 502);
-      assert.doesNotMatch(answer.body, /secret|hunter/);
-      assert.match((await warnings(server)).join("\n"), why);
       assert.deepEqual(server.counters, {
         cgiStarted: 1,
-        cgiFailed: 1,
+        cgiFailed: 0,
         cgiTimedOut: 0,
         cgiAlive: 0,
       });
     });
 
-  test("a body shorter than its Content-Length is cut, not completed", async (t) => {
-    const server = await serveCgi(t, `printf 'Content-Length: 100\\n${TEXT}123456789'`);
-    const answer = await ask(server.port, "/run");
-    assert.equal(answer.status, 200);
-    assert.ok(!answer.isWhole);
-    assert.match((await warnings(server)).join("\n"), /91 bytes short/);
-    assert.equal(server.counters.cgiFailed, 1);
+    test("keeps its Content-Length", async (t) => {
+      const server = await serve(t, `printf 'Content-Length: 5\\n${TEXT}12345'`);
+      const answer = await ask(server.port, "/run");
+      assert.match(answer.head, /^content-length: 5$/im);
+      assert.doesNotMatch(answer.head, /^transfer-encoding:/im);
+      assert.equal(answer.body, "12345");
+    });
+
+    const redirects = [
+      ["Location: http://example.com/x\\n\\n", 302, "http://example.com/x"],
+      ["Location: /local?x=1\\nSet-Cookie: a=1\\n\\n", 302, "/local?x=1"],
+      ["Status: 303\\nLocation: /local\\n\\n", 303, "/local"],
+      ["Location: //example.com/x\\n\\n", 302, "//example.com/x"],
+      [
+        "Status: 301 Moved\\nLocation: http://example.com/\\nContent-Type: text/plain\\n\\nx",
+        301,
+        "http://example.com/",
+      ],
+    ] as const;
+    for (const [output, status, location] of redirects)
+      test(`redirects: ${output}`, async (t) => {
+        const server = await serve(t, `printf '${output}'`);
+        const response = await fetch(server.url, { redirect: "manual" });
+        assert.equal(response.status, status);
+        assert.equal(response.headers.get("location"), location);
+        assert.deepEqual(await warnings(server), []);
+      });
+
+    for (const status of [204, 205, 304])
+      test(`has no body with ${status}`, async (t) => {
+        const server = await serve(t, `printf 'Status: ${status}\\nETag: "x"\\n${TEXT}unwanted'`);
+        const answer = await ask(server.port, "/run");
+        assert.equal(answer.status, status);
+        assert.match(answer.head, /^etag: "x"$/im);
+        assert.equal(answer.body, "");
+      });
+
+    test("has no body for HEAD, though the program runs as for GET", async (t) => {
+      const server = await serve(
+        t,
+        `printf "X-Method: $REQUEST_METHOD\\nContent-Length: 9\\n${TEXT}unwanted\\n"`,
+      );
+      const answer = await ask(server.port, "/run", [], "HEAD");
+      assert.equal(answer.status, 200);
+      assert.match(answer.head, /^x-method: HEAD$/im);
+      assert.match(answer.head, /^content-length: 9$/im);
+      assert.ok(answer.isWhole);
+      assert.deepEqual(await warnings(server), []);
+    });
+
+    test("needs no Content-Type when it has no body", async (t) => {
+      const server = await serve(t, `printf 'X-A: 1\\n\\n'`);
+      const answer = await ask(server.port, "/run");
+      assert.equal(answer.status, 200);
+      assert.match(answer.head, /^content-length: 0$/im);
+    });
+
+    test("is cut at its Content-Length, and the rest is told of", async (t) => {
+      const server = await serve(t, `printf 'Content-Length: 3\\n${TEXT}abc'; printf defghi`);
+      const answer = await ask(server.port, "/run");
+      assert.equal(answer.body, "abc");
+      assert.ok(answer.isWhole);
+      assert.deepEqual(await warnings(server), ["More output than its Content-Length: cut"]);
+      assert.equal(server.counters.cgiFailed, 0);
+    });
+
+    test("stands when the exit status is not 0, and that is told of", async (t) => {
+      const server = await serve(t, `printf '${TEXT}done'; exit 3`);
+      const answer = await ask(server.port, "/run");
+      assert.equal(answer.body, "done");
+      assert.ok(answer.isWhole);
+      assert.deepEqual(await warnings(server), ["CGI program failed"]);
+      assert.equal(server.log.at(-1)?.["code"], 3);
+      assert.equal(server.log.at(-1)?.["script"], server.program);
+      assert.equal(server.counters.cgiFailed, 0);
+    });
   });
 
-  test("a program killed in the middle of its body leaves an answer that is not complete", async (t) => {
-    const server = await serveCgi(t, `printf '${TEXT}half a p'; kill -SEGV $$`);
-    const answer = await ask(server.port, "/run");
-    assert.equal(answer.status, 200);
-    assert.equal(answer.body, "half a p");
-    assert.ok(!answer.isWhole);
-    assert.match((await warnings(server)).join("\n"), /Killed by SIGSEGV/);
-    assert.equal(server.counters.cgiFailed, 1);
+for (const [how, limits] of READINGS)
+  suite(`a broken answer, read ${how},`, () => {
+    const isWhole = limits.briefMs > 0;
+    const serve = (t: TestContext, script: string): Promise<CgiServer> =>
+      serveCgi(t, script, { limits });
+
+    const outputs: readonly (readonly [what: string, script: string, why: RegExp])[] = [
+      ["nothing", ":", /No complete head, exit status 0/],
+      ["nothing and a status", "exit 7", /No complete head, exit status 7/],
+      ["half a head", "printf 'Content-Type: text/plain\\n'", /No complete head/],
+      ["death before the head", "kill -KILL $$", /Killed by SIGKILL/],
+      ["no header", "printf '\\nbody'", /No header field/],
+      ["source text", "echo 'secret = hunter2;'", /Not a header field/],
+      ["a bad Status", "printf 'Status: abc\\n\\n'", /Not a status/],
+      ["a body of no type", "printf 'X-A: 1\\n\\nbody'", /without Content-Type/],
+      ["a control byte", "printf 'X-A: a\\001b\\n\\n'", /Control byte/],
+      ["a split response", "printf 'X-A: a\\rSet-Cookie: evil=1\\n\\n'", /Control byte/],
+      // More than a pipe holds: a program that says it is still there.
+      ...(isWhole
+        ? []
+        : [
+            ["a head without end", "head -c 200000 /dev/zero | tr '\\0' a", /Head longer/] as const,
+          ]),
+    ];
+    for (const [what, script, why] of outputs)
+      test(`${what} is 502, with the reason in the log only`, async (t) => {
+        const server = await serve(t, script);
+        const answer = await ask(server.port, "/run");
+        assert.equal(answer.status, 502);
+        assert.doesNotMatch(answer.body, /secret|hunter/);
+        assert.match((await warnings(server)).join("\n"), why);
+        assert.deepEqual(server.counters, {
+          cgiStarted: 1,
+          cgiFailed: 1,
+          cgiTimedOut: 0,
+          cgiAlive: 0,
+        });
+      });
+
+    for (const [what, script, why] of [
+      [
+        "shorter than its Content-Length",
+        `printf 'Content-Length: 100\\n${TEXT}123456789'`,
+        /91 bytes short/,
+      ],
+      [
+        "that ends with the death of its program",
+        `printf '${TEXT}123456789'; kill -SEGV $$`,
+        /Killed by SIGSEGV/,
+      ],
+    ] as const)
+      test(`a body ${what} is never completed`, async (t) => {
+        const server = await serve(t, script);
+        const answer = await ask(server.port, "/run");
+        // What has begun can only be cut; what has not can still be refused.
+        if (isWhole) assert.equal(answer.status, 502);
+        else
+          assert.deepEqual([answer.status, answer.body, answer.isWhole], [200, "123456789", false]);
+        assert.match((await warnings(server)).join("\n"), why);
+        assert.equal(server.counters.cgiFailed, 1);
+      });
   });
+
+test("an answer reaches the client while the program still reads", async (t) => {
+  const server = await serveCgi(t, `printf '${TEXT}first\n'; read line; echo "$line"`);
+  const client = request(server.url, { method: "POST", headers: { "Content-Length": "7" } });
+  client.flushHeaders();
+  const [answer] = await once(client, "response");
+  const body = answer.setEncoding("utf8")[Symbol.asyncIterator]();
+  assert.equal((await body.next()).value, "first\n");
+  client.end("second\n");
+  assert.equal((await body.next()).value, "second\n");
+  assert.equal((await body.next()).done, true);
 });
 
 suite("a program that cannot start", () => {
