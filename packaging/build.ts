@@ -6,7 +6,6 @@ import { cpSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from
 import { dirname, join } from "node:path";
 
 const ROOT = join(import.meta.dirname, "..");
-const TARGET = join(ROOT, "build/portico");
 
 /** What is no code but needed at run time, or worth reading. */
 const COPIED = [
@@ -32,22 +31,23 @@ type Manifest = Record<string, unknown> & {
   readonly bin: Readonly<Record<string, string>>;
 };
 
-function build(): void {
-  rmSync(TARGET, { recursive: true, force: true });
-  execFileSync(join(ROOT, "node_modules/.bin/tsc"), ["-p", join(ROOT, "packaging")], {
-    stdio: "inherit",
-  });
-  for (const file of globSync("**/*.js", { cwd: TARGET })) {
-    const path = join(TARGET, file);
+/** Writes the package into `target`, which it makes anew. */
+export function buildPackage(target: string): void {
+  rmSync(target, { recursive: true, force: true });
+  const compile = ["-p", join(ROOT, "packaging"), "--outDir", target];
+  execFileSync(join(ROOT, "node_modules/.bin/tsc"), compile, { stdio: "inherit" });
+  for (const file of globSync("**/*.js", { cwd: target })) {
+    const path = join(target, file);
     const code = readFileSync(path, "utf8");
     const adapted = code.replace(OWN_FILE, "$1.js$2");
     if (adapted !== code) writeFileSync(path, adapted);
   }
+  rmSync(join(target, "bin/portico.d.mts"));
   for (const path of COPIED) {
-    mkdirSync(dirname(join(TARGET, path)), { recursive: true });
-    cpSync(join(ROOT, path), join(TARGET, path), { recursive: true });
+    mkdirSync(dirname(join(target, path)), { recursive: true });
+    cpSync(join(ROOT, path), join(target, path), { recursive: true });
   }
-  writeFileSync(join(TARGET, "package.json"), JSON.stringify(publishedManifest(), undefined, 2));
+  writeFileSync(join(target, "package.json"), JSON.stringify(publishedManifest(), undefined, 2));
 }
 
 /** Node itself is not brought along: 200 MB, and whoever installs a package has one. */
@@ -74,4 +74,4 @@ function publishedManifest(): Record<string, unknown> {
   };
 }
 
-build();
+if (import.meta.main) buildPackage(join(ROOT, "build/portico"));

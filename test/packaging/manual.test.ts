@@ -53,7 +53,7 @@ suite("docs/commands.md", () => {
             existsSync(join(ROOT, dirname(file), target.replace(/#.*/, ""))),
             `${file}: ${target}`,
           );
-        else assert.match(page, new RegExp(`^#+ ${heading}$`, "m"), `${file}: ${target}`);
+        else assert.match(page, new RegExp(`^#+ ${heading}$`, "im"), `${file}: ${target}`);
       }
       for (const [, path = ""] of page.matchAll(/\/opt\/portico\/((?:bin|packaging)\/[\w.]+)/g))
         assert.ok(existsSync(join(ROOT, path)), `${file}: ${path}`);
