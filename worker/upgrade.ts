@@ -26,8 +26,8 @@ import { createTextFrames } from "./text-frames.ts";
 
 /** Frames one message may come in (CVE-2026-48779: each fragment is pinned until the last). */
 const MAX_FRAGMENTS = 1024;
-/** Pieces the network may cut one unfinished frame into; 1 MiB in segments of 128 bytes. */
-const MAX_BUFFERED_CHUNKS = 8 * 1024;
+/** Pieces the network may cut one unfinished frame into; 1 MiB in segments of 64 bytes, and some more. */
+const MAX_BUFFERED_CHUNKS = 17 * 1024;
 /** Wait for the other half of a closing handshake. */
 const CLOSE_MS = 5_000;
 /** lwsws's policy: a ping after 40 s of silence, the end at 50 s. */
