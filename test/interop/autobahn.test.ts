@@ -52,8 +52,10 @@ function findSuite(t: TestContext): string | undefined {
     "/usr/bin/python2.7",
   ];
   // Not even CI can have it everywhere.
-  if (!existsSync(program) && !pythons.some((python) => existsSync(resolve(pyenv, python))))
-    return void t.skip("The Autobahn test-suite needs Python 2.7, which is not here");
+  if (!existsSync(program) && !pythons.some((python) => existsSync(resolve(pyenv, python)))) {
+    t.skip("The Autobahn test-suite needs Python 2.7, which is not here");
+    return undefined;
+  }
   return needs(t, "The Autobahn test-suite (test/interop/install-autobahn.sh)", [program]);
 }
 
