@@ -82,7 +82,15 @@ suite("The Debian package", { timeout: PATIENCE_MS }, () => {
       assert.doesNotMatch(log, /cannot|No subreaper|"level":[456]/);
       assert.match(get("getent", "passwd", "portico"), /:\/nonexistent:\/usr\/sbin\/nologin$/m);
 
-      // Each program that it depends on is in a package that it names.
+      // The unit finds what it starts where the package put it.
+      const unit = "/usr/lib/systemd/system/portico.service";
+      if (existsSync("/usr/bin/systemd-analyze"))
+        assert.equal(get("systemd-analyze", "verify", unit), "");
+      const started = /^ExecStart=(\S+) \S+ (\S+)/m.exec(readFileSync(path(unit), "utf8"));
+      for (const program of started?.slice(1) ?? [""])
+        assert.ok(existsSync(path(program)), program);
+
+      // Each library that Node depends on is in a package that it names.
       const libraries = [
         ...get("ldd", "/usr/lib/portico/node_modules/.bin/node").matchAll(/=> (\S+)/g),
       ];
