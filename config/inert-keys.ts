@@ -40,9 +40,6 @@ export const inertGlobalKeys: InertKeys = {
   ),
   "quic-only-latest": flagKey(QUIC),
   "quic-early-key-update": flagKey(QUIC),
-  distribution: key(
-    'chooses how connections reach the workers; not available yet, all accept from one queue ("shared")',
-  ),
   bus: key("joins plugins of several machines; not available yet, they share one server only"),
 };
 

@@ -9,6 +9,7 @@ import { headerFault, toByteString } from "./pairs.ts";
 import {
   array,
   check,
+  choice,
   convert,
   flag,
   integer,
@@ -108,6 +109,10 @@ export const globalShape = object({
   }),
   "control-socket": path().exactOptional().meta({
     description: "Unix socket for portico status, reload, reopen and stop.",
+  }),
+  distribution: choice("shared", "balanced").default("shared").meta({
+    description:
+      'How connections reach the workers. "shared": all of them accept from one queue, which costs least and spreads short connections well. "balanced": each goes to the worker with the fewest, also where few and long ones such as WebSockets would gather in some workers.',
   }),
   "ws-pingpong-secs": seconds(0).exactOptional().meta({
     description: "Ping a WebSocket that was silent for this long; 0 never pings.",

@@ -19,8 +19,8 @@ import { sample, type Board } from "./stats.ts";
 export type WorkerListener = {
   /** The address as bound, such as "0.0.0.0:7681", "[::1]:80" or "unix:/run/site.sock". */
   readonly address: string;
-  /** Descriptor number in the worker. */
-  readonly fd: number;
+  /** Descriptor number in the worker; undefined where the supervisor accepts. */
+  readonly fd: number | undefined;
   readonly port: number;
   readonly secure: boolean;
   readonly vhosts: readonly number[];
@@ -54,6 +54,8 @@ export type Configuration = {
   readonly ticketSecret: Uint8Array;
   /** Inherited file for ipc/activity.ts; undefined where there is nothing to note. */
   readonly activityFd: number | undefined;
+  /** Inherited end of posix/handover.ts, through which connections come; undefined where the worker accepts by itself. */
+  readonly handoverFd: number | undefined;
   readonly user: WorkerUser | undefined;
   /** Only the answer is wanted, ready or rejected: nothing is made that stays behind. */
   readonly isProbe?: true;
@@ -76,6 +78,9 @@ export function decodeConfiguration(sent: SentConfiguration): Configuration {
   return { ...sent, config: JSON.parse(text.toString()) as ServerConfig };
 }
 
+/** Connections offered to one worker that it has not taken yet. */
+export const MAX_UNTAKEN = 64;
+
 const storeChange = { scope: string(), key: string(), data: bytes(), isGone: boolean() };
 
 /** What the supervisor says. The supervisor is trusted, so bodies made by our own code pass undecoded. */
@@ -92,6 +97,8 @@ export const toWorker = {
   shed: object({}),
   /** Whether every worker of this generation serves; told when it changes, and to each worker when it serves. */
   health: object({ allServe: boolean() }),
+  /** There are connections to be taken. Answered by connections. */
+  offered: object({}),
   reopen: object({}),
   /** New certificates of some vhosts, for connections from now on. */
   certificates: trusted<{ readonly secrets: readonly VhostSecrets[] }>(),
@@ -114,6 +121,15 @@ export const toSupervisor = {
   /** The worker leaves on its own account (a fatal error, a SIGTERM from outside): replace it now. */
   leaving: object({ reason: string() }),
   heartbeat: object({}),
+  /**
+   * Offers up to this one are taken, but for those that could not be: nothing has been read from them, and the supervisor
+   * still has them. `open` is how many the worker has now; it says so after each change.
+   */
+  connections: object({
+    upTo: integer({ min: 0 }),
+    declined: array(integer({ min: 0 })).max(MAX_UNTAKEN),
+    open: integer({ min: 0 }),
+  }),
   /** `last` marks the final sample of a worker that leaves. */
   sample: object({ sample, last: boolean() }),
   reopened: object({ failed: array(string()) }),

@@ -7,7 +7,9 @@ import { wantedListeners } from "../config/listeners.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { ConfigError, type Problem, type Severity } from "../config/problems.ts";
 import type { Logger } from "../log/logger.ts";
+import { openHandovers } from "../posix/handover.ts";
 import { resolveAddresses } from "./addresses.ts";
+import { NO_BALANCER } from "./balancer.ts";
 import { Generation } from "./generation.ts";
 import { GenerationError } from "./slot.ts";
 import { findUser } from "./launch.ts";
@@ -41,6 +43,8 @@ export async function checkLaunch(
 
   const user = await attempt(() => ({ is: findUser(loaded, (text) => note("warning", text)) }));
   await attempt(() => checkSocketOwners(loaded));
+  if (loaded.config.global.distribution === "balanced" && !(await openHandovers()))
+    problems.push(loaded.place({ vhost: -1, path: "distribution", message: NO_BALANCER }));
   const read = await attempt(() => readSecrets(loaded));
   const passwords = await attempt(() => readPasswordFiles(loaded));
   const remarks = [...(read?.remarks ?? []), ...(passwords?.remarks ?? [])];
@@ -88,10 +92,14 @@ async function provision(
     log,
     nextWorkerId: () => 1,
     makeActivity: () => undefined,
+    makeHandover: () => undefined,
     onRestart() {},
+    onJoined() {},
     onGone() {},
     events: {
       connected() {},
+      withdrawn() {},
+      connections() {},
       store() {},
       sample() {},
       watch() {},

@@ -25,6 +25,8 @@ const ORDER: readonly GenerationState[] = [
 export type GenerationHost = WorkerHost & {
   readonly log: Logger;
   readonly onRestart: () => void;
+  /** A worker has joined a generation that serves already. */
+  readonly onJoined: (worker: WorkerProcess, generation: Generation) => void;
   /** The last worker has gone. */
   readonly onGone: (generation: Generation) => void;
 };
@@ -200,6 +202,7 @@ export class Generation {
 
   #serving(slot: Slot, worker: WorkerProcess): void {
     this.#progress.check();
+    if (this.#state === "serving") this.#host.onJoined(worker, this);
     if (slot.successor?.worker === worker) {
       const { successor, current } = slot;
       slot.successor = undefined;

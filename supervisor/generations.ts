@@ -1,7 +1,9 @@
 // All generations that are alive: the one that serves, older ones that drain, a new one that starts. Bounded in number.
 
+import { ConfigError } from "../config/problems.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import type { Logger } from "../log/logger.ts";
+import { createBalancer, NO_BALANCER, type Balancer } from "./balancer.ts";
 import { Generation, type GenerationHost } from "./generation.ts";
 import { GenerationError } from "./slot.ts";
 import { launchGeneration } from "./launch.ts";
@@ -9,6 +11,7 @@ import type { Listeners } from "./listeners.ts";
 import { drainLimitMs, KILL_GRACE_MS } from "./restart-policy.ts";
 import type { TicketSecret } from "./tickets.ts";
 import type { WorkerProcess } from "./worker-process.ts";
+import { isBalanced } from "./worker-source.ts";
 
 /** Generations alive at once; before one more the oldest has to go. */
 const MAX_GENERATIONS = 4;
@@ -18,7 +21,7 @@ export type GenerationsOptions = {
   readonly tickets: TicketSecret;
   readonly listeners: Listeners;
   readonly log: Logger;
-  readonly events: GenerationHost["events"];
+  readonly events: Omit<GenerationHost["events"], "withdrawn" | "connections">;
   readonly onRestart: () => void;
   readonly makeActivity: GenerationHost["makeActivity"];
 };
@@ -29,6 +32,8 @@ export class Generations {
   readonly #alive = new Set<Generation>();
   /** Those that still want their sockets. */
   readonly #listening = new Set<Generation>();
+  /** Made for the first configuration that wants it. */
+  #balancer: Balancer | undefined;
   #launched = 0;
   #workersStarted = 0;
   #state: "open" | "stopping" = "open";
@@ -46,9 +51,10 @@ export class Generations {
   }
 
   /** Brings up one more generation. Throws what launchGeneration throws, and GenerationError once stop() was called. */
-  launch(loaded: LoadedConfig, workers: number): Promise<Generation> {
+  async launch(loaded: LoadedConfig, workers: number): Promise<Generation> {
     const { version, tickets, listeners, log } = this.#options;
     this.#launched += 1;
+    if (loaded.config.global.distribution === "balanced") await this.#prepareBalancer(loaded);
     return launchGeneration(loaded, {
       number: this.#launched,
       workers,
@@ -61,6 +67,9 @@ export class Generations {
         this.#listening.add(generation);
         if (this.#state === "stopping") throw new GenerationError("The server stops");
         this.#alive.add(generation);
+      },
+      onServing: (generation) => {
+        if (isBalanced(generation.spec)) this.#balancer?.open(generation);
       },
     });
   }
@@ -97,12 +106,16 @@ export class Generations {
   /** Ends all of them within `withinMs`; none can be launched any more. Resolves when the last is gone. */
   async stop(withinMs: number): Promise<void> {
     this.#state = "stopping";
+    // Whoever connects from now on is refused rather than left waiting in a queue nobody serves.
+    this.#balancer?.release();
+    this.#options.listeners.closeAll();
     const gone = [...this.#alive].map((generation) => {
       killAfter(generation, withinMs + KILL_GRACE_MS, "did not stop in time");
       generation.stop(withinMs);
       return generation.gone;
     });
     await Promise.all(gone);
+    this.#balancer?.close();
   }
 
   kill(reason: string): void {
@@ -110,18 +123,38 @@ export class Generations {
   }
 
   #release(generation: Generation): void {
-    if (this.#listening.delete(generation))
-      this.#options.listeners.release(generation.spec.listeners);
+    if (!this.#listening.delete(generation)) return;
+    this.#balancer?.release(generation);
+    this.#options.listeners.release(generation.spec.listeners);
+  }
+
+  async #prepareBalancer(loaded: LoadedConfig): Promise<void> {
+    this.#balancer ??= await createBalancer(this.#options.log);
+    if (this.#balancer) return;
+    const place = { vhost: -1, path: "distribution", message: NO_BALANCER };
+    throw new ConfigError([loaded.place(place)]);
   }
 
   #host(): GenerationHost {
     const { log, events, onRestart, makeActivity } = this.#options;
     return {
       log,
-      events,
+      events: {
+        ...events,
+        withdrawn: (worker) => this.#balancer?.withdraw(worker),
+        connections: (worker, report) => this.#balancer?.report(worker, report),
+        exit: (worker, exit) => {
+          this.#balancer?.depart(worker);
+          events.exit(worker, exit);
+        },
+      },
       onRestart,
+      onJoined: (worker, generation) => {
+        if (isBalanced(generation.spec)) this.#balancer?.enlist(worker, generation);
+      },
       nextWorkerId: () => (this.#workersStarted += 1),
       makeActivity,
+      makeHandover: () => this.#balancer?.makeHandover(),
       onGone: (generation) => {
         this.#alive.delete(generation);
         this.#release(generation);

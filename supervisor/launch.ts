@@ -31,6 +31,8 @@ export type LaunchOptions = {
   readonly host: GenerationHost;
   /** Told as soon as the generation exists, before any of its workers does; may throw to stop it there. */
   readonly onCreated: (generation: Generation) => void;
+  /** Told when all of its workers serve; may throw GenerationError. */
+  readonly onServing: (generation: Generation) => void;
 };
 
 /** Brings up one generation. Throws ConfigError, BindError or GenerationError; its sockets are released when it is gone. */
@@ -65,6 +67,7 @@ export async function launchGeneration(
     options.onCreated(generation);
     await generation.start();
     await generation.open();
+    options.onServing(generation);
     void releaseMemory();
     return generation;
   } catch (error) {

@@ -1,4 +1,4 @@
-// The listening sockets: bound here, counted over the generations that use them, never listened on nor accepted from.
+// The listening sockets: bound here, counted over the generations that use them. Workers listen and accept, or the intake does.
 // A socket lives as long as any generation wants its address, so a reload neither refuses nor cuts anybody.
 
 import { chmodSync, chownSync, lstatSync, unlinkSync } from "node:fs";

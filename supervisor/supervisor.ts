@@ -154,8 +154,6 @@ export class Supervisor {
     this.#state = "stopping";
     this.#log.info(`Stopping (${reason})`);
     this.#options.onPhase?.("stopping");
-    // Whoever connects from now on is refused rather than left waiting in a queue nobody serves.
-    this.#listeners.closeAll();
     const withinMs = this.#loaded.config.global["stop-secs"] * MS_PER_SEC;
     void this.#generations.stop(withinMs).then(() => this.#finish());
   }

@@ -6,7 +6,7 @@ import type { LoadedConfig } from "../config/load.ts";
 import type { Board } from "../ipc/stats.ts";
 import type { Logger } from "../log/logger.ts";
 import { createBusBroker } from "./bus-broker.ts";
-import type { GenerationHost } from "./generation.ts";
+import type { GenerationsOptions } from "./generations.ts";
 import { createLogMender } from "./log-files.ts";
 import { createSharedStore } from "./shared-store.ts";
 import { StatsBoard } from "./stats-board.ts";
@@ -25,7 +25,7 @@ export type SwitchboardOptions = {
 /** The switchboard of one server. */
 export class Switchboard {
   readonly board = new StatsBoard();
-  readonly events: GenerationHost["events"];
+  readonly events: GenerationsOptions["events"];
   readonly #status: () => Board | undefined;
   readonly #watchers = new Set<WorkerProcess>();
   readonly #store: ReturnType<typeof createSharedStore>;

@@ -1,32 +1,20 @@
 // One worker: a child process with its inherited sockets and its channel, from spawn to exit.
 
-import { spawn, type ChildProcess } from "node:child_process";
-import { Duplex, PassThrough } from "node:stream";
-import { fileURLToPath } from "node:url";
+import type { ChildProcess } from "node:child_process";
+import type { Duplex } from "node:stream";
 import { readActivity } from "../ipc/activity.ts";
 import { createChannel, type Channel } from "../ipc/channel.ts";
 import { FrameError } from "../ipc/frame.ts";
-import {
-  toSupervisor,
-  toWorker,
-  type SentConfiguration,
-  type ToSupervisor,
-  type VhostSecrets,
-} from "../ipc/messages.ts";
+import { toSupervisor, toWorker, type ToSupervisor, type VhostSecrets } from "../ipc/messages.ts";
 import type { Sample, WorkerState } from "../ipc/stats.ts";
 import type { StoreChange } from "../ipc/store.ts";
+import type { Handover } from "../posix/handover.ts";
 import type { SharedFile } from "../posix/shared-file.ts";
-import type { Listener } from "./listeners.ts";
+import { channelStream, configurationFor, spawnWorker, type WorkerSpec } from "./worker-spawn.ts";
 
 /** From a worker: statistics and bus messages. From us: a whole configuration with certificates. */
 const MAX_FROM_WORKER_BYTES = 8 * 1024 * 1024;
 const MAX_TO_WORKER_BYTES = 128 * 1024 * 1024;
-/** Descriptors in the worker: 0-2 standard streams, 3 the channel, then the listening sockets without a hole. */
-const CHANNEL_FD = 3;
-const FIRST_LISTENER_FD = 4;
-
-const WORKER_ENTRY = fileURLToPath(new URL("../bin/worker.ts", import.meta.url));
-
 export type WorkerExit = {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
@@ -43,6 +31,9 @@ export type WorkerEvents = {
     problems: ToSupervisor["rejected"]["problems"],
   ) => void;
   readonly serving: (worker: WorkerProcess) => void;
+  /** It takes no more connections: it drains, stops, leaves or is gone. */
+  readonly withdrawn: (worker: WorkerProcess) => void;
+  readonly connections: (worker: WorkerProcess, report: ToSupervisor["connections"]) => void;
   /** It leaves on its own account and wants to be replaced now. */
   readonly leaving: (worker: WorkerProcess, reason: string) => void;
   readonly sample: (worker: WorkerProcess, sample: Sample, last: boolean) => void;
@@ -54,14 +45,6 @@ export type WorkerEvents = {
   /** It cannot make its log files anew. */
   readonly logsLost: () => void;
   readonly exit: (worker: WorkerProcess, exit: WorkerExit) => void;
-};
-
-export type WorkerSpec = Omit<SentConfiguration, "config" | "listeners" | "activityFd"> & {
-  /** Asked for once the process is on its way. */
-  readonly config: () => Uint8Array;
-  readonly listeners: readonly Listener[];
-  /** Where the worker notes what it is in the middle of. Closed when it is gone. */
-  readonly activity: SharedFile | undefined;
 };
 
 /** A worker process. States: starting -> ready -> serving -> draining | stopping -> gone. */
@@ -77,15 +60,20 @@ export class WorkerProcess {
   readonly #channel: Channel<typeof toWorker, typeof toSupervisor>;
   #state: WorkerState = "starting";
   readonly #activity: SharedFile | undefined;
+  #handover: Handover | undefined;
+  readonly #onWithdrawn: () => void;
   #endReason = "";
 
   constructor(spec: WorkerSpec, events: WorkerEvents) {
     this.#activity = spec.activity;
+    this.#onWithdrawn = () => events.withdrawn(this);
     this.id = spec.worker;
     this.slot = spec.slot;
     this.generation = spec.generation;
     try {
-      this.#child = spawnWorker(spec);
+      this.#handover = spec.makeHandover?.();
+      if (spec.makeHandover && !this.#handover) throw new Error("no descriptors are left");
+      this.#child = spawnWorker(spec, this.#handover);
       this.#child.once("error", (error) => this.#cannotStart(error, events));
       this.#child.once("exit", (code, signal) =>
         this.#exited({ code, signal, reason: this.#endReason }, events),
@@ -166,6 +154,16 @@ export class WorkerProcess {
   tell: Channel<typeof toWorker, typeof toSupervisor>["send"] = (name, body) =>
     this.#channel.send(name, body);
 
+  /** Offers it a connection; `fd` stays open. False when it has not taken enough of those before. */
+  offer(id: number, listener: number, fd: number): boolean {
+    return this.#state !== "gone" && this.#handover?.offer(id, listener, fd) === true;
+  }
+
+  /** Takes the oldest offer back that it has not taken; undefined when there is none. */
+  takeBack(): number | undefined {
+    return this.#state === "gone" ? undefined : this.#handover?.takeBack();
+  }
+
   /** The plugin it is in the middle of, as " in …"; empty where nothing is known. */
   get whereabouts(): string {
     const name = this.#activity && readActivity(this.#activity.read());
@@ -181,7 +179,7 @@ export class WorkerProcess {
 
   #configure(spec: WorkerSpec): void {
     try {
-      this.#channel.send("configure", configurationFor(spec));
+      this.#channel.send("configure", configurationFor(spec, this.#handover));
     } catch (error) {
       if (!(error instanceof FrameError)) throw error;
       this.kill(`cannot take its configuration: ${error.message}`);
@@ -207,6 +205,7 @@ export class WorkerProcess {
       heartbeat: () => {
         this.lastHeardAt = performance.now();
       },
+      connections: (report) => events.connections(this, report),
       sample: ({ sample, last }) => events.sample(this, sample, last),
       reopened: ({ failed }) => events.reopened(this, failed),
       logsLost: () => events.logsLost(),
@@ -224,8 +223,9 @@ export class WorkerProcess {
 
   #exited(exit: WorkerExit, events: WorkerEvents): void {
     if (this.#state === "gone") return;
-    this.#state = "gone";
+    this.#enter("gone");
     this.#activity?.close();
+    this.#handover?.close();
     // What the worker wrote last may still be in the pipe; it is read before the end is told.
     const stream = this.#stream;
     if (stream.destroyed || stream.readableEnded) events.exit(this, exit);
@@ -242,66 +242,8 @@ export class WorkerProcess {
       "stopping",
       "gone",
     ];
-    if (order.indexOf(state) > order.indexOf(this.#state)) this.#state = state;
+    if (order.indexOf(state) <= order.indexOf(this.#state)) return;
+    this.#state = state;
+    if (order.indexOf(state) > order.indexOf("serving")) this.#onWithdrawn();
   }
-}
-
-function spawnWorker(spec: WorkerSpec): ChildProcess {
-  return spawn(process.execPath, ["--disable-sigusr1", WORKER_ENTRY], {
-    stdio: [
-      "ignore",
-      // The output of `check` is its report; what a plugin prints must not get into it.
-      spec.isProbe ? 2 : "inherit",
-      "inherit",
-      "pipe",
-      ...spec.listeners.map((listener) => listener.fd),
-      ...(spec.activity ? [spec.activity.fd] : []),
-    ],
-    env: workerEnvironment(),
-  });
-}
-
-/** The supervisor's end of the channel; a closed one for a worker that could not be started (no descriptors left). */
-function channelStream(child: ChildProcess | undefined): Duplex {
-  const stream = (child?.stdio as readonly unknown[] | undefined)?.[CHANNEL_FD];
-  return stream instanceof Duplex ? stream : new PassThrough().destroy();
-}
-
-function configurationFor(spec: WorkerSpec): SentConfiguration {
-  const { activity, ...sent } = spec;
-  return {
-    ...sent,
-    config: spec.config(),
-    activityFd: activity && FIRST_LISTENER_FD + spec.listeners.length,
-    listeners: spec.listeners.map((listener, index) => ({
-      address: listener.bound,
-      fd: FIRST_LISTENER_FD + index,
-      port: listener.port,
-      secure: listener.secure,
-      vhosts: listener.vhosts,
-      overrides: listener.overrides,
-    })),
-  };
-}
-
-/** A worker gets what Node and the libc need, and no secret that happened to be in our environment. */
-function workerEnvironment(): NodeJS.ProcessEnv {
-  const kept = [
-    "PATH",
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "TZ",
-    "TMPDIR",
-    "NODE_EXTRA_CA_CERTS",
-    "NODE_V8_COVERAGE",
-    "NODE_COMPILE_CACHE",
-    "PORTICO_LOG_LEVEL",
-    "FORCE_COLOR",
-    "NO_COLOR",
-    "TERM",
-  ];
-  return Object.fromEntries(
-    kept.filter((name) => process.env[name] !== undefined).map((name) => [name, process.env[name]]),
-  );
 }

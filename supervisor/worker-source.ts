@@ -4,6 +4,7 @@
 import type { PasswordFile } from "../config/password-file.ts";
 import type { ServerConfig } from "../config/server.ts";
 import { encodeConfig, type VhostSecrets, type WorkerUser } from "../ipc/messages.ts";
+import type { Handover } from "../posix/handover.ts";
 import type { SharedFile } from "../posix/shared-file.ts";
 import type { ListenerSet } from "./listeners.ts";
 import type { TicketSecret } from "./tickets.ts";
@@ -24,6 +25,11 @@ export type GenerationSpec = {
   readonly isProbe?: true;
 };
 
+/** Whether the supervisor accepts for its workers. */
+export function isBalanced({ config, isProbe }: GenerationSpec): boolean {
+  return config.global.distribution === "balanced" && !isProbe;
+}
+
 /** What a worker's own generation has to hear first. */
 type OwnEvents = Pick<WorkerEvents, "ready" | "rejected" | "serving" | "leaving" | "exit">;
 
@@ -33,6 +39,8 @@ export type WorkerHost = {
   readonly nextWorkerId: () => number;
   /** A file for a worker to note its activity in, where there can be one. */
   readonly makeActivity: () => SharedFile | undefined;
+  /** How connections get to a worker that does not accept by itself. */
+  readonly makeHandover: () => Handover | undefined;
   readonly events: Omit<WorkerEvents, Exclude<keyof OwnEvents, "exit">>;
 };
 
@@ -78,6 +86,7 @@ export class WorkerSource {
         ticketSecret: tickets.current,
         worker: this.#host.nextWorkerId(),
         activity: this.#host.makeActivity(),
+        makeHandover: isBalanced(this.#spec) ? this.#host.makeHandover : undefined,
         slot,
         generation: number,
         config: () => this.#encode(),

@@ -19,9 +19,11 @@ const COMPLAINT_MS = 1_000;
 const EXHAUSTED: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"]);
 
 export type Acceptor = {
-  /** Starts to listen; rejects with the error of listen(2), such as EADDRINUSE. */
+  /** Starts to listen, unless others accept for it; rejects with the error of listen(2), such as EADDRINUSE. */
   listen(): Promise<void>;
-  /** Takes no more connections. The socket itself stays open in the supervisor. */
+  /** Takes a connection that was accepted elsewhere. */
+  take(socket: net.Socket): void;
+  /** Accepts no more. The socket itself stays open in the supervisor. */
   close(): void;
 };
 
@@ -35,11 +37,14 @@ export function createAcceptor(
 ): Acceptor {
   // One for all connections.
   const countClosed = (): void => void (counters.openConnections -= 1);
-  const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+  function take(socket: net.Socket): void {
     counters.openConnections += 1;
     socket.on("close", countClosed);
     onConnection(socket);
-  });
+  }
+  const { fd } = listener;
+  if (fd === undefined) return { listen: () => Promise.resolve(), take, close() {} };
+  const server = net.createServer({ allowHalfOpen: true, noDelay: true }, take);
   let complainedAt = -COMPLAINT_MS;
   // Without a listener the first client too many would end the worker.
   function complain(error: NodeJS.ErrnoException): void {
@@ -52,12 +57,13 @@ export function createAcceptor(
     listen: () =>
       new Promise((resolve, reject) => {
         server.once("error", reject);
-        server.listen({ fd: listener.fd, backlog: BACKLOG }, () => {
+        server.listen({ fd, backlog: BACKLOG }, () => {
           server.off("error", reject);
           server.on("error", complain);
           resolve();
         });
       }),
+    take,
     close: () => void server.close(),
   };
 }

@@ -14,6 +14,7 @@ import type { Board } from "../ipc/stats.ts";
 import { createLogger, type Logger } from "../log/logger.ts";
 import { limitOpenFiles } from "../posix/open-files.ts";
 import { releaseMemory } from "../posix/memory.ts";
+import { openHandoverEnd } from "../posix/handover.ts";
 import { openLibc } from "../posix/native.mjs";
 import { createActivity } from "./activity.ts";
 import { createBusClient, type BusClient, type WorkerChannel } from "./bus.ts";
@@ -21,6 +22,7 @@ import { createCounters, type Counters } from "./counters.ts";
 import { createDrain, type Drain } from "./drain.ts";
 import { dropPrivileges } from "./privileges.ts";
 import { createHealth, type Health } from "./health.ts";
+import { createReception, type Reception } from "./reception.ts";
 import { createSampler, type Sampler } from "./sampler.ts";
 import { provisionSite, ProvisionError, type Site } from "./site.ts";
 import { createStoreClient, type StoreClient } from "./store.ts";
@@ -85,6 +87,7 @@ function createWorker(channel: WorkerChannel, counters: Counters, log: Logger): 
   let built: Promise<Site | undefined> = Promise.resolve(undefined);
   let site: Site | undefined;
   let drain: Drain | undefined;
+  let reception: Reception | undefined;
   let stopMs = 0;
   let isLeaving = false;
 
@@ -117,11 +120,13 @@ function createWorker(channel: WorkerChannel, counters: Counters, log: Logger): 
         // Here, because nobody waits for an answer yet.
         await releaseMemory();
         site = found;
+        reception = await openReception(configuration, { channel, counters, site });
         drain = createDrain(site, configuration.config, counters, exit);
         channel.send("ready", {});
       });
     },
     open: () => void listenAll(site, channel),
+    offered: () => reception?.(),
     health: ({ allServe }) => health.hear(allServe),
     drain() {
       health.leave();
@@ -174,6 +179,9 @@ async function provision(
   try {
     // While we may: the user that we become may not get at the library that starts programs.
     if (startsPrograms(configuration.config)) await openLibc();
+    const { handoverFd } = configuration;
+    if (handoverFd !== undefined && !(await openHandoverEnd(handoverFd)))
+      throw new Error("Cannot take connections from the supervisor: koffi does not load");
     const files = configuration.config.global["rlimit-nofile"];
     // Before privileges are dropped: only root can go above the limit it was started with.
     if (files !== undefined && !(await limitOpenFiles(files)))
@@ -219,6 +227,20 @@ function startsPrograms({ vhosts }: ServerConfig): boolean {
   return vhosts.some(({ mounts }) =>
     mounts.some(({ origin }) => /^(?:cgi|git)$/.test(origin.scheme)),
   );
+}
+
+/** What takes connections that the supervisor accepts; undefined where it does not. */
+async function openReception(
+  { handoverFd }: Configuration,
+  tools: { readonly channel: WorkerChannel; readonly counters: Counters; readonly site: Site },
+): Promise<Reception | undefined> {
+  if (handoverFd === undefined) return undefined;
+  const next = await openHandoverEnd(handoverFd);
+  if (!next) return undefined;
+  const serve = (listener: number, socket: net.Socket): void => {
+    tools.site.acceptors[listener]?.acceptor.take(socket);
+  };
+  return createReception({ ...tools, next, serve });
 }
 
 /** Listens on every inherited socket; one that cannot be had is told with its address. */

@@ -100,6 +100,16 @@ const words: readonly (readonly [what: string, message: unknown, reason: RegExp]
     ["sample", sample({ latency: Array.from({ length: 1_000 }, () => 1) })],
     /not configured/,
   ],
+  [
+    "more declined connections than it was offered",
+    ["connections", { upTo: 1, declined: Array.from({ length: 1_000 }, () => 1), open: 0 }],
+    /broken message/,
+  ],
+  [
+    "less than no connection",
+    ["connections", { upTo: 0, declined: [], open: -1 }],
+    /broken message/,
+  ],
   ["a message that is none", ["sudo", {}], /broken message/],
 ];
 

@@ -20,8 +20,8 @@ export type Wire = {
 };
 
 /** Opens a connection. */
-export async function connect(port: number): Promise<Wire> {
-  const socket = net.connect({ port, host: "127.0.0.1", allowHalfOpen: true, noDelay: true });
+export async function connect(port: number, host = "127.0.0.1"): Promise<Wire> {
+  const socket = net.connect({ port, host, allowHalfOpen: true, noDelay: true });
   await once(socket, "connect");
   let received = "";
   let failure: Error | undefined;

@@ -36,6 +36,7 @@ test("decodeConfiguration gives a worker what the supervisor read, whatever its 
     ticketSecret: new Uint8Array([1, 2]),
     user: undefined,
     activityFd: undefined,
+    handoverFd: undefined,
   };
   const received: unknown[] = [];
   createFrameReader(MAX_BYTES, (value) => received.push(value)).push(encodeFrame(sent, MAX_BYTES));

@@ -19,12 +19,15 @@ test("WorkerProcess ends a worker whose configuration is too large to be sent, a
     ticketSecret: new Uint8Array(),
     user: undefined,
     activity: undefined,
+    makeHandover: undefined,
   };
   void new WorkerProcess(spec, {
     connected: ignore,
     ready: ignore,
     rejected: ignore,
     serving: ignore,
+    withdrawn: ignore,
+    connections: ignore,
     leaving: ignore,
     sample: ignore,
     watch: ignore,
