@@ -12,9 +12,10 @@ import {
 import type { WorkerUser } from "../ipc/messages.ts";
 import type { Logger } from "../log/logger.ts";
 import { releaseMemory } from "../posix/memory.ts";
+import { BindError } from "./bind.ts";
 import { Generation, type GenerationHost } from "./generation.ts";
 import { GenerationError } from "./slot.ts";
-import { BindError, type Listeners, type ListenerSet } from "./listeners.ts";
+import type { Listeners, ListenerSet } from "./listeners.ts";
 import { createLogFiles } from "./log-files.ts";
 import { readPasswordFiles } from "./password-files.ts";
 import { readSecrets } from "./secrets.ts";

@@ -6,7 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import type { WantedListener } from "../../config/listeners.ts";
-import { BindError, Listeners } from "../../supervisor/listeners.ts";
+import { BindError } from "../../supervisor/bind.ts";
+import { Listeners } from "../../supervisor/listeners.ts";
 
 function loopback(port: number): WantedListener {
   return { kind: "tcp", interface: "127.0.0.1", port, families: [4], secure: false, vhosts: [0] };
