@@ -20,8 +20,8 @@ export type AccessEntry = {
 };
 
 export type AccessLog = {
-  /** `durationMs` from the end of the request's head to the end of its answer. */
-  log(entry: AccessEntry, durationMs?: number): void;
+  /** `durationMs` from the end of the request's head to the end of its answer; `times` for so many requests that are alike. */
+  log(entry: AccessEntry, durationMs?: number, times?: number): void;
 };
 
 export type AccessLogOptions = {
@@ -51,13 +51,14 @@ export function createAccessLog(
   let second = Number.NaN;
   let stamp = "";
   return {
-    log(entry, durationMs) {
+    log(entry, durationMs, times = 1) {
       const time = Math.floor(now() / MS_PER_SEC);
       if (time !== second) {
         second = time;
         stamp = stampOf(new Date(time * MS_PER_SEC));
       }
-      file.write(write(entry, stamp, durationMs));
+      const line = write(entry, stamp, durationMs);
+      for (let count = 0; count < times; count += 1) file.write(line);
     },
   };
 }

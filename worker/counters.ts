@@ -64,19 +64,19 @@ function hasCounted(counters: VhostCounters | CgiCounters): boolean {
   return Object.values(counters).some((count) => count > 0);
 }
 
-/** Counts one answer's time in its bucket. */
-export function countLatency(latency: number[], microseconds: number): void {
+/** Counts the time of answers in its bucket. */
+export function countLatency(latency: number[], microseconds: number, times: number): void {
   let bucket = 0;
   while (bucket < LATENCY_BOUNDS_US.length && microseconds > (LATENCY_BOUNDS_US[bucket] ?? 0))
     bucket += 1;
-  latency[bucket] = (latency[bucket] ?? 0) + 1;
+  latency[bucket] = (latency[bucket] ?? 0) + times;
 }
 
-/** Counts one answer's status in its class. */
-export function countStatus(counters: VhostCounters, status: number): void {
-  if (status < 200) counters.status1xx += 1;
-  else if (status < 300) counters.status2xx += 1;
-  else if (status < 400) counters.status3xx += 1;
-  else if (status < 500) counters.status4xx += 1;
-  else counters.status5xx += 1;
+/** Counts the status of answers in its class. */
+export function countStatus(counters: VhostCounters, status: number, times: number): void {
+  if (status < 200) counters.status1xx += times;
+  else if (status < 300) counters.status2xx += times;
+  else if (status < 400) counters.status3xx += times;
+  else if (status < 500) counters.status4xx += times;
+  else counters.status5xx += times;
 }

@@ -26,16 +26,21 @@ export type Outcome = {
   readonly mark?: "aborted" | "rejected" | "upgraded" | undefined;
 };
 
-/** Counts and logs one request that has ended; requests that ended together may share the look at the clock. */
-export function settle(counters: Counters, outcome: Outcome, endedAt = performance.now()): void {
+/** Counts and logs a request that has ended, or several that came and ended together and are alike; others may share the look at the clock. */
+export function settle(
+  counters: Counters,
+  outcome: Outcome,
+  endedAt = performance.now(),
+  times = 1,
+): void {
   const { vhost, mark } = outcome;
-  vhost.counters.requests += 1;
-  countStatus(vhost.counters, outcome.status);
-  if (mark === "aborted") vhost.counters.aborted += 1;
-  else if (mark === "rejected") vhost.counters.rejected += 1;
-  else if (mark === "upgraded") vhost.counters.upgrades += 1;
+  vhost.counters.requests += times;
+  countStatus(vhost.counters, outcome.status, times);
+  if (mark === "aborted") vhost.counters.aborted += times;
+  else if (mark === "rejected") vhost.counters.rejected += times;
+  else if (mark === "upgraded") vhost.counters.upgrades += times;
   const durationMs = endedAt - outcome.startedAt;
-  countLatency(counters.latency, durationMs * 1000);
-  counters.worker.durationUs += Math.round(durationMs * 1000);
-  vhost.accessLog?.log(outcome, durationMs);
+  countLatency(counters.latency, durationMs * 1000, times);
+  counters.worker.durationUs += Math.round(durationMs * 1000) * times;
+  vhost.accessLog?.log(outcome, durationMs, times);
 }

@@ -1,29 +1,23 @@
 // One HTTP/2 connection: what its streams and frames have in common, its clocks, and its end (RFC 9113 5, 6.8). What each frame
-// means is in frame-handler.ts, requests begin in requests.ts, answers leave through sender.ts.
+// means is in frame-handler.ts, requests are taken in intake.ts, answers leave through sender.ts.
 
 import type { Socket } from "node:net";
 import type { Connection } from "../http/connection.ts";
-import type { Outcome } from "../http/ledger.ts";
 import { discardRest } from "../http/linger.ts";
 import type { Http2Context } from "./context.ts";
-import type { Http2Exchange } from "./exchange.ts";
 import { ConnectionFault, MAX_STREAM_ID, type ErrorName } from "./frame.ts";
 import { FrameHandler, type FramePeer } from "./frame-handler.ts";
 import { FrameReader } from "./frame-reader.ts";
 import { FrameWriter } from "./frame-writer.ts";
-import type { DecodedFields } from "./hpack-decoder.ts";
 import { Inbound } from "./inbound.ts";
-import { Allowance, type Http2Limits } from "./limits.ts";
+import { Intake, type IntakeOwner } from "./intake.ts";
+import type { Http2Limits } from "./limits.ts";
 import { Output } from "./output.ts";
 import { watchStream } from "./stall.ts";
-import type { Priority } from "./priority.ts";
-import { Unsettled } from "./ready.ts";
 import { Residence } from "./residence.ts";
-import type { RequestHost } from "./request-host.ts";
-import { beginRequest } from "./requests.ts";
 import { Sender } from "./sender.ts";
 import { defaultPeerSettings, ownSettings } from "./settings.ts";
-import { Stream, type StreamOwner } from "./stream.ts";
+import type { Stream } from "./stream.ts";
 import { StreamTable } from "./stream-table.ts";
 
 /** Sent with the first GOAWAY of a drain: when it returns, the client has read that. */
@@ -31,7 +25,7 @@ const DRAIN_PING = Buffer.from("portico.", "latin1");
 
 type State = "open" | "leaving" | "last-streams" | "closing" | "closed";
 
-export class Http2Connection implements FramePeer, StreamOwner, RequestHost {
+export class Http2Connection implements FramePeer, IntakeOwner {
   readonly context: Http2Context;
   readonly connection: Connection;
   readonly output: Output;
@@ -43,13 +37,10 @@ export class Http2Connection implements FramePeer, StreamOwner, RequestHost {
   readonly #socket: Socket;
   readonly #onGone: (gone: Http2Connection) => void;
   readonly writer: FrameWriter;
-  readonly #unsettled: Unsettled;
+  readonly intake: Intake;
   readAt = 0;
   readonly #frames: FrameHandler;
   readonly #reader: FrameReader;
-  readonly #faults: Allowance;
-  /** Not yet counted and logged; some of them have no stream any more. */
-  readonly #exchanges = new Set<Http2Exchange>();
   #state: State = "open";
   /** performance.now() of the last change of state, or of the last stream's end. */
   #since = performance.now();
@@ -70,13 +61,12 @@ export class Http2Connection implements FramePeer, StreamOwner, RequestHost {
     this.#socket = socket;
     this.output = new Output(socket, context.pool, () => this.#onTaken());
     this.writer = new FrameWriter(this.output, this.peerSettings);
-    this.#unsettled = new Unsettled(this.output, context.counters);
     this.sender = new Sender(this.output, context.limits.outputBytes);
     this.inbound = new Inbound(this.output, context.limits);
+    this.residence = new Residence(context.router, socket, connection);
+    this.intake = new Intake(this);
     this.#frames = new FrameHandler(this);
     this.#reader = new FrameReader(this.#frames.handle);
-    this.#faults = new Allowance(context.limits.faults);
-    this.residence = new Residence(context.router, socket, connection);
   }
 
   get limits(): Http2Limits {
@@ -106,12 +96,7 @@ export class Http2Connection implements FramePeer, StreamOwner, RequestHost {
 
   /** Whether the connection can be closed without anybody missing anything. */
   get isIdle(): boolean {
-    return (
-      this.streams.size === 0 &&
-      this.#exchanges.size === 0 &&
-      this.#unsettled.isEmpty &&
-      !this.#reader.isInside
-    );
+    return this.streams.size === 0 && this.intake.isEmpty && !this.#reader.isInside;
   }
 
   /** Of its last change; performance.now(). */
@@ -153,7 +138,8 @@ export class Http2Connection implements FramePeer, StreamOwner, RequestHost {
     if (blockSince !== undefined && now - blockSince > clocks.headerMs)
       return this.#cutSlow("A block of fields takes too long");
     for (const stream of this.streams) watchStream(stream, this.context, now);
-    if (this.streams.size > 0) return;
+    // Whoever is in the middle of a request is not idle, and has a clock of its own.
+    if (this.streams.size > 0 || blockSince !== undefined) return;
     const keepMs =
       this.residence.requests > 0
         ? this.residence.vhost.config.keepalive_timeout * 1000
@@ -165,22 +151,6 @@ export class Http2Connection implements FramePeer, StreamOwner, RequestHost {
 
   // What frames do.
 
-  openStream(
-    id: number,
-    decoded: DecodedFields,
-    endsStream: boolean,
-    hint: Priority | undefined,
-  ): void {
-    const { initialWindow } = this.peerSettings;
-    const stream = new Stream(id, this, initialWindow, this.limits.streamWindowBytes);
-    this.streams.add(stream);
-    // 431 costs a client nothing and makes us decode a lot.
-    if (decoded.isTooLarge) this.#countFault("Too many requests with too many fields");
-    beginRequest(this, stream, decoded, endsStream);
-    if (hint) this.sender.reprioritize(stream, hint);
-    if (this.residence.requests >= this.context.requestLimits.maxRequests) this.leave();
-  }
-
   onRemoteDone(stream: Stream): void {
     stream.isRemoteDone = true;
     stream.tunnel?.complete();
@@ -191,17 +161,6 @@ export class Http2Connection implements FramePeer, StreamOwner, RequestHost {
   onRemoteReset(stream: Stream): void {
     stream.isRemoteDone = true;
     this.#drop(stream);
-  }
-
-  faultStream(stream: Stream, reason: string, code: ErrorName = "PROTOCOL_ERROR"): void {
-    this.context.log.debug({ stream: stream.id, code, reason }, "HTTP/2 stream reset");
-    this.reset(stream, code);
-    this.#countFault("Too many faulty streams");
-  }
-
-  refuseStream(id: number): void {
-    this.output.rstStream(id, "REFUSED_STREAM");
-    this.streams.forgive(id);
   }
 
   onPingAck(): void {
@@ -251,38 +210,6 @@ export class Http2Connection implements FramePeer, StreamOwner, RequestHost {
     this.wake();
   }
 
-  onConsumed(stream: Stream, bytes: number): void {
-    this.inbound.give(bytes);
-    this.inbound.giveStream(stream, bytes);
-    this.wake();
-  }
-
-  // What requests do.
-
-  putReady(
-    stream: Stream,
-    block: readonly [Buffer, Buffer],
-    body: Buffer,
-    outcome: Outcome,
-  ): boolean {
-    if (body.length > stream.sendWindow || !this.sender.takeWindow(body.length)) return false;
-    this.writer.whole(stream.id, block, body);
-    this.#unsettled.add(outcome);
-    stream.isLocalDone = true;
-    this.#forget(stream);
-    return true;
-  }
-
-  track(exchange: Http2Exchange): void {
-    this.#exchanges.add(exchange);
-    this.context.counters.activeRequests += 1;
-  }
-
-  untrack(exchange: Http2Exchange): void {
-    this.#exchanges.delete(exchange);
-    this.context.counters.activeRequests -= 1;
-  }
-
   #receive(chunk: Buffer): void {
     if (this.#state === "closing" || this.#state === "closed") return;
     this.#isReceiving = true;
@@ -293,7 +220,7 @@ export class Http2Connection implements FramePeer, StreamOwner, RequestHost {
       this.#fail(error);
     }
     this.#isReceiving = false;
-    this.#unsettled.divide();
+    this.intake.unsettled.divide();
     this.sender.pump();
     this.output.flush();
     const { outputBytes, replyBytes } = this.limits;
@@ -327,8 +254,11 @@ export class Http2Connection implements FramePeer, StreamOwner, RequestHost {
 
   #forget(stream: Stream): void {
     this.streams.remove(stream);
-    if (this.streams.size > 0) return;
-    this.#since = performance.now();
+    if (this.streams.size === 0) this.onEmpty(performance.now());
+  }
+
+  onEmpty(now: number): void {
+    this.#since = now;
     this.#endIfEmpty();
   }
 
@@ -336,10 +266,6 @@ export class Http2Connection implements FramePeer, StreamOwner, RequestHost {
     this.context.counters.worker.clientsTooSlow += 1;
     if (reason === undefined) this.#socket.destroy();
     else this.#fail(new ConnectionFault("ENHANCE_YOUR_CALM", reason));
-  }
-
-  #countFault(reason: string): void {
-    if (!this.#faults.take()) throw new ConnectionFault("ENHANCE_YOUR_CALM", reason);
   }
 
   #enter(state: State): void {
@@ -389,8 +315,7 @@ export class Http2Connection implements FramePeer, StreamOwner, RequestHost {
   #onClose(): void {
     this.#enter("closed");
     for (const stream of this.streams) this.#drop(stream);
-    for (const exchange of this.#exchanges) exchange.lose();
-    this.#unsettled.lose();
+    this.intake.lose();
     this.residence.leave();
     this.#onGone(this);
   }

@@ -1,11 +1,20 @@
 // What each frame of the client means (RFC 9113 6). Rules whose breach ends the connection throw; what concerns one stream is
 // told to the connection.
 
-import { ConnectionFault, flag, frameType, MAX_WINDOW, type ErrorName } from "./frame.ts";
+import { ConnectionFault, flag, frameType, MAX_WINDOW } from "./frame.ts";
 import type { FrameWriter } from "./frame-writer.ts";
-import { extendBlock, unpad, type OpenBlock } from "./header-block.ts";
+import {
+  checkDependency,
+  extendBlock,
+  fragmentOf,
+  PRIORITY_BYTES,
+  unpad,
+  type OpenBlock,
+} from "./header-block.ts";
 import { HpackDecoder, type DecodedFields } from "./hpack-decoder.ts";
 import type { Inbound } from "./inbound.ts";
+import type { Intake } from "./intake.ts";
+import { KnownBlocks } from "./known-blocks.ts";
 import { Allowance, type Http2Limits } from "./limits.ts";
 import { parsePriority, type Priority } from "./priority.ts";
 import { checkTrailers } from "./request-head.ts";
@@ -15,9 +24,9 @@ import type { Stream } from "./stream.ts";
 import type { StreamTable } from "./stream-table.ts";
 import { DEFAULT_TABLE_BYTES } from "./frame.ts";
 
-/** Octets of the fields that only HEADERS with PRIORITY and PRIORITY frames have. */
-const PRIORITY_BYTES = 5;
 const PING_BYTES = 8;
+/** Flags of most requests. */
+const WHOLE_REQUEST = flag.endStream | flag.endHeaders;
 /** Tiny pieces of a body that may be unread: they cost more memory than their bytes. */
 const MAX_UNREAD_PIECES = 4_096;
 /** Frames of DATA below this bring less than they cost. */
@@ -32,18 +41,11 @@ export type FramePeer = {
   readonly peerSettings: PeerSettings;
   /** The highest stream that is still taken; others were never heard of. */
   readonly lastTakenStream: number;
-  openStream(
-    id: number,
-    decoded: DecodedFields,
-    endsStream: boolean,
-    hint: Priority | undefined,
-  ): void;
+  readonly intake: Intake;
   /** The client's side of a stream is complete. */
   onRemoteDone(stream: Stream): void;
   /** The client has reset a stream. */
   onRemoteReset(stream: Stream): void;
-  faultStream(stream: Stream, reason: string, code?: ErrorName): void;
-  refuseStream(id: number): void;
   readonly writer: FrameWriter;
   onPingAck(): void;
   /** The client goes away. */
@@ -61,6 +63,7 @@ export class FrameHandler {
   readonly #hints = new Map<number, Priority>();
   #hasSettings = false;
   #block: OpenBlock | undefined;
+  readonly #known = new KnownBlocks();
 
   constructor(peer: FramePeer) {
     const { limits } = peer;
@@ -142,7 +145,7 @@ export class FrameHandler {
     if (length < USEFUL_BYTES && !ends && !stream.tunnel) this.#chat("Too many small DATA frames");
     if (bytes > stream.receiveWindow) {
       inbound.give(bytes);
-      return this.#peer.faultStream(
+      return this.#peer.intake.faultStream(
         stream,
         "More than the window of a stream",
         "FLOW_CONTROL_ERROR",
@@ -157,7 +160,7 @@ export class FrameHandler {
         : stream.receivedBytes > announcedBytes;
       if (isWrong) {
         inbound.give(bytes);
-        return this.#peer.faultStream(stream, "The body is not as long as announced");
+        return this.#peer.intake.faultStream(stream, "The body is not as long as announced");
       }
     }
     const padding = bytes - length;
@@ -182,19 +185,15 @@ export class FrameHandler {
   #onHeaders(flags: number, id: number, source: Buffer, start: number, end: number): void {
     if (id === 0) throw new ConnectionFault("PROTOCOL_ERROR", "HEADERS without a stream");
     const { streams, limits } = this.#peer;
-    if (streams.isNew(id)) streams.use(id);
+    const isNew = streams.isNew(id);
+    if (isNew) streams.use(id);
     else if (!streams.isForgiven(id)) {
       const stream = streams.expect(id);
       if (stream?.isRemoteDone)
         throw new ConnectionFault("STREAM_CLOSED", `HEADERS behind the end of stream ${id}`);
     }
-    let { start: from, end: to } = unpad(flags, source, start, end);
-    if (flags & flag.priority) {
-      if (to - from < PRIORITY_BYTES)
-        throw new ConnectionFault("FRAME_SIZE_ERROR", "HEADERS are too short for their priority");
-      checkDependency(id, source, from);
-      from += PRIORITY_BYTES;
-    }
+    if (isNew && flags === WHOLE_REQUEST && this.#answerAgain(id, source, start, end)) return;
+    const { start: from, end: to } = fragmentOf(flags, id, source, start, end);
     const endsStream = (flags & flag.endStream) !== 0;
     if (flags & flag.endHeaders) return this.#onBlock(id, endsStream, source, from, to);
     const block = {
@@ -207,6 +206,17 @@ export class FrameHandler {
     };
     extendBlock(block, limits, source, from, to);
     this.#block = block;
+  }
+
+  /** A request that came before in the same bytes; false where it has to be read. */
+  #answerAgain(id: number, source: Buffer, start: number, end: number): boolean {
+    const { streams, limits, lastTakenStream } = this.#peer;
+    const known = this.#known.find(source, start, end, this.#decoder.generation);
+    if (!known || id > lastTakenStream || this.#hints.size > 0) return false;
+    if (streams.size >= limits.concurrentStreams || !this.#peer.intake.openAgain(id, known))
+      return false;
+    this.#chatter.earn(1);
+    return true;
   }
 
   /** RFC 9113 6.10. */
@@ -222,6 +232,7 @@ export class FrameHandler {
 
   /** A whole block. It is decoded even where nobody wants it, to keep the tables of both sides equal. */
   #onBlock(id: number, endsStream: boolean, source: Buffer, start: number, end: number): void {
+    const { generation } = this.#decoder;
     const decoded = this.#decoder.decode(source, start, end);
     const { streams, limits, lastTakenStream } = this.#peer;
     const stream = streams.get(id);
@@ -236,20 +247,23 @@ export class FrameHandler {
     this.#hints.delete(id);
     if (streams.size >= limits.concurrentStreams) {
       this.#cancel("Too many streams");
-      return this.#peer.refuseStream(id);
+      return this.#peer.intake.refuse(id);
     }
     this.#chatter.earn(1);
-    this.#peer.openStream(id, decoded, endsStream, hint);
+    const ready = this.#peer.intake.open(id, decoded, endsStream, hint);
+    if (ready && generation === this.#decoder.generation)
+      this.#known.keep(source, start, end, generation, ready);
   }
 
   /** RFC 9113 8.1: checked, and of no interest. */
   #onTrailers(stream: Stream, decoded: DecodedFields, endsStream: boolean): void {
-    if (!endsStream) return this.#peer.faultStream(stream, "Trailers do not end their stream");
+    if (!endsStream)
+      return this.#peer.intake.faultStream(stream, "Trailers do not end their stream");
     const wrong = checkTrailers(decoded);
-    if (wrong !== undefined) return this.#peer.faultStream(stream, wrong);
+    if (wrong !== undefined) return this.#peer.intake.faultStream(stream, wrong);
     const { announcedBytes, receivedBytes } = stream;
     if (announcedBytes !== undefined && receivedBytes !== announcedBytes)
-      return this.#peer.faultStream(stream, "The body is not as long as announced");
+      return this.#peer.intake.faultStream(stream, "The body is not as long as announced");
     this.#peer.onRemoteDone(stream);
   }
 
@@ -355,10 +369,10 @@ export class FrameHandler {
         throw new ConnectionFault("PROTOCOL_ERROR", `WINDOW_UPDATE of the idle stream ${id}`);
       return this.#chatUnlessBusy();
     }
-    if (increment === 0) return this.#peer.faultStream(stream, "WINDOW_UPDATE by 0");
+    if (increment === 0) return this.#peer.intake.faultStream(stream, "WINDOW_UPDATE by 0");
     stream.sendWindow += increment;
     if (stream.sendWindow > MAX_WINDOW)
-      return this.#peer.faultStream(stream, "The window is too large", "FLOW_CONTROL_ERROR");
+      return this.#peer.intake.faultStream(stream, "The window is too large", "FLOW_CONTROL_ERROR");
     sender.renew(stream);
     this.#chatUnlessBusy();
   }
@@ -376,10 +390,4 @@ export class FrameHandler {
   #cancel(reason: string): void {
     if (!this.#cancels.take()) throw new ConnectionFault("ENHANCE_YOUR_CALM", reason);
   }
-}
-
-/** RFC 7540 5.3.1: no stream depends on itself; who says so is broken. */
-function checkDependency(id: number, source: Buffer, at: number): void {
-  if ((source.readUInt32BE(at) & 0x7fff_ffff) === id)
-    throw new ConnectionFault("PROTOCOL_ERROR", `Stream ${id} depends on itself`);
 }

@@ -3,6 +3,7 @@
 import { DEFAULT_TABLE_BYTES, flag, frameType, MAX_FRAME_BYTES } from "./frame.ts";
 import type { EncodedBlock } from "./hpack-encoder.ts";
 import type { Output } from "./output.ts";
+import type { ReadyFrames } from "./prepared-blocks.ts";
 import type { PeerSettings } from "./settings.ts";
 
 const SETTING_BYTES = 6;
@@ -50,21 +51,15 @@ export class FrameWriter {
     this.#put(stream, block, ends);
   }
 
-  /** HEADERS of two pieces and all of a body. */
-  whole(stream: number, [block, date]: readonly [Buffer, Buffer], body: Buffer): void {
+  /** An answer that was made before, with all of its body. */
+  ready(stream: number, { bytes, dataAt, block }: ReadyFrames, body: Buffer): void {
     const output = this.#output;
     const isBare = body.length === 0;
-    if (
-      this.#peer.headerTableBytes < this.#tableBytes ||
-      block.length + date.length > MAX_FRAME_BYTES
-    )
-      this.fields(stream, { pieces: [block, date], bytes: block.length + date.length }, isBare);
-    else {
-      const flags = flag.endHeaders | (isBare ? flag.endStream : 0);
-      output.frame(frameType.headers, flags, stream, block.length + date.length);
-      output.bytes(block, 0, block.length);
-      output.bytes(date, 0, date.length);
-    }
+    const isOrdinary =
+      this.#peer.headerTableBytes >= this.#tableBytes && block.length <= MAX_FRAME_BYTES;
+    if (isOrdinary) output.frames(bytes, stream, dataAt);
+    else this.fields(stream, { pieces: [block], bytes: block.length }, isBare);
+    if (isOrdinary && dataAt !== undefined) return output.bytes(body, 0, body.length);
     for (let at = 0; at < body.length; at += MAX_FRAME_BYTES) {
       const end = Math.min(at + MAX_FRAME_BYTES, body.length);
       output.frame(frameType.data, end === body.length ? flag.endStream : 0, stream, end - at);

@@ -9,8 +9,8 @@ import { Http2Connection } from "./connection.ts";
 import type { Http2Context } from "./context.ts";
 import { createFieldEncoder } from "./hpack-encoder.ts";
 import { limitsFor, type Http2Limits } from "./limits.ts";
-import { PreparedBlocks } from "./ready.ts";
 import { createChunkPool } from "./output.ts";
+import { PreparedBlocks } from "./prepared-blocks.ts";
 
 /** Faults come as fast as clients can connect: one line tells of so many. */
 const COMPLAINT_MS = 1_000;

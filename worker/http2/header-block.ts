@@ -3,6 +3,9 @@
 import { ConnectionFault, flag } from "./frame.ts";
 import type { Http2Limits } from "./limits.ts";
 
+/** Octets of the fields that only HEADERS with PRIORITY and PRIORITY frames have. */
+export const PRIORITY_BYTES = 5;
+
 /** A block that has begun. */
 export type OpenBlock = {
   readonly stream: number;
@@ -25,6 +28,28 @@ export function unpad(flags: number, source: Buffer, start: number, end: number)
   if (padding >= end - start)
     throw new ConnectionFault("PROTOCOL_ERROR", "The padding is longer than its frame");
   return { start: start + 1, end: end - padding };
+}
+
+/** What a HEADERS frame has of its block: without padding and priority (RFC 9113 6.2). */
+export function fragmentOf(
+  flags: number,
+  id: number,
+  source: Buffer,
+  start: number,
+  end: number,
+): Payload {
+  const payload = unpad(flags, source, start, end);
+  if (!(flags & flag.priority)) return payload;
+  if (payload.end - payload.start < PRIORITY_BYTES)
+    throw new ConnectionFault("FRAME_SIZE_ERROR", "HEADERS are too short for their priority");
+  checkDependency(id, source, payload.start);
+  return { start: payload.start + PRIORITY_BYTES, end: payload.end };
+}
+
+/** RFC 7540 5.3.1: no stream depends on itself; who says so is broken. */
+export function checkDependency(id: number, source: Buffer, at: number): void {
+  if ((source.readUInt32BE(at) & 0x7fff_ffff) === id)
+    throw new ConnectionFault("PROTOCOL_ERROR", `Stream ${id} depends on itself`);
 }
 
 /** Adds a piece to a block, within limits. */

@@ -38,6 +38,11 @@ export class HpackDecoder {
     this.#table = new DynamicTable(options.tableBytes);
   }
 
+  /** As long as it stays the same, a block means the same. */
+  get generation(): number {
+    return this.#table.generation;
+  }
+
   /** Decodes a whole block. Throws ConnectionFault, after which the table is useless. */
   decode(source: Buffer, start: number, end: number): DecodedFields {
     this.#source = source;

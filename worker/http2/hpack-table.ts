@@ -11,6 +11,7 @@ export class DynamicTable {
   #first = 0;
   #bytes = 0;
   #maxBytes: number;
+  #generation = 0;
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
@@ -24,6 +25,11 @@ export class DynamicTable {
     return this.#bytes;
   }
 
+  /** Another number whenever an index may mean another field. */
+  get generation(): number {
+    return this.#generation;
+  }
+
   /** The newest is 0; undefined where there is none. */
   at(position: number): Field | undefined {
     return position < this.count ? this.#fields[this.#fields.length - 1 - position] : undefined;
@@ -31,6 +37,7 @@ export class DynamicTable {
 
   /** A field larger than the table empties it and is not kept (RFC 7541 4.4). */
   add(field: Field): void {
+    this.#generation += 1;
     this.#evict(this.#maxBytes - field.size);
     if (field.size > this.#maxBytes) return;
     this.#fields.push(field);
@@ -38,6 +45,7 @@ export class DynamicTable {
   }
 
   resize(maxBytes: number): void {
+    this.#generation += 1;
     this.#maxBytes = maxBytes;
     this.#evict(maxBytes);
   }

@@ -32,11 +32,16 @@ export class Output {
   readonly #onTaken: () => void;
   #chunk: Buffer | undefined;
   #used = 0;
-  readonly #full: Buffer[] = [];
-  #isWriting = false;
+  #full: Buffer[] = [];
   /** Told when what is put in before now has been taken. */
   #waiting: Waiter[] = [];
   #waitingBytes = 0;
+  /** The write that is on its way: its buffers, its bytes, and who waits for it. */
+  #isWriting = false;
+  #writingChunk: Buffer | undefined;
+  #writingFull: Buffer[] = [];
+  #writingBytes = 0;
+  #writingFor: Waiter[] = [];
 
   constructor(socket: Socket, pool: ChunkPool, onTaken: () => void) {
     this.#socket = socket;
@@ -58,11 +63,18 @@ export class Output {
     chunk[at + 2] = bytes;
     chunk[at + 3] = type;
     chunk[at + 4] = flags;
-    chunk[at + 5] = stream >>> 24;
-    chunk[at + 6] = stream >> 16;
-    chunk[at + 7] = stream >> 8;
-    chunk[at + 8] = stream;
+    fillStream(chunk, at, stream);
     this.#advance(FRAME_HEADER_BYTES);
+  }
+
+  /** Copies frames whose stream is still open; the second begins at `second`. */
+  frames(source: Buffer, stream: number, second: number | undefined): void {
+    const chunk = this.#room(source.length);
+    const at = this.#used;
+    chunk.set(source, at);
+    fillStream(chunk, at, stream);
+    if (second !== undefined) fillStream(chunk, at + second, stream);
+    this.#advance(source.length);
   }
 
   number32(value: number): void {
@@ -117,34 +129,43 @@ export class Output {
     if (this.#isWriting || this.#waitingBytes === 0) return;
     const socket = this.#socket;
     if (!socket.writable) return;
-    const chunks = this.#full.splice(0);
     const last = this.#chunk;
     const lastBytes = this.#used;
     this.#chunk = undefined;
     this.#used = 0;
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    const bytes = this.#waitingBytes;
     this.#isWriting = true;
-    const taken = (error?: Error | null): void => {
-      if (error) return;
-      for (const chunk of chunks) if (chunk.length === CHUNK_BYTES) this.#pool.give(chunk);
-      if (last) this.#pool.give(last);
-      this.#isWriting = false;
-      this.#waitingBytes -= bytes;
-      for (const waiter of waiting) waiter.taken();
-      this.#onTaken();
-    };
-    if (chunks.length === 0) {
-      if (last) socket.write(last.subarray(0, lastBytes), taken);
+    this.#writingBytes = this.#waitingBytes;
+    this.#writingChunk = last;
+    [this.#writingFor, this.#waiting] = [this.#waiting, this.#writingFor];
+    if (this.#full.length === 0) {
+      if (last) socket.write(last.subarray(0, lastBytes), this.#whenWritten);
       return;
     }
+    [this.#writingFull, this.#full] = [this.#full, this.#writingFull];
     socket.cork();
-    for (const chunk of chunks)
-      socket.write(chunk, last || chunk !== chunks.at(-1) ? undefined : taken);
-    if (last) socket.write(last.subarray(0, lastBytes), taken);
+    for (const chunk of this.#writingFull)
+      socket.write(
+        chunk,
+        last || chunk !== this.#writingFull.at(-1) ? undefined : this.#whenWritten,
+      );
+    if (last) socket.write(last.subarray(0, lastBytes), this.#whenWritten);
     socket.uncork();
   }
+
+  /** The kernel has the write. */
+  readonly #whenWritten = (error?: Error | null): void => {
+    if (error) return;
+    for (const chunk of this.#writingFull) if (chunk.length === CHUNK_BYTES) this.#pool.give(chunk);
+    this.#writingFull.length = 0;
+    if (this.#writingChunk) this.#pool.give(this.#writingChunk);
+    this.#writingChunk = undefined;
+    this.#waitingBytes -= this.#writingBytes;
+    // Who is told may put out more; that is written when all of them were told.
+    for (const waiter of this.#writingFor) waiter.taken();
+    this.#writingFor.length = 0;
+    this.#isWriting = false;
+    this.#onTaken();
+  };
 
   #advance(bytes: number): void {
     this.#used += bytes;
@@ -159,4 +180,12 @@ export class Output {
     this.#used = 0;
     return (this.#chunk = this.#pool.take());
   }
+}
+
+/** Of the frame at `at`. */
+function fillStream(chunk: Buffer, at: number, stream: number): void {
+  chunk[at + 5] = stream >>> 24;
+  chunk[at + 6] = stream >> 16;
+  chunk[at + 7] = stream >> 8;
+  chunk[at + 8] = stream;
 }

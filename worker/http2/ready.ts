@@ -1,73 +1,85 @@
-// Requests whose answer is ready in memory: it is put out at once, without an exchange or a stream of its own, from a block that
-// was encoded before. What a client gets is what Exchange.send would have sent.
+// Requests whose answer is ready in memory: it is put out at once, without an exchange or a stream of its own, from frames that were
+// made before. What a client gets is what Exchange.send would have sent.
 
-import type { Counters } from "../counters.ts";
 import type { ByteString } from "../http/exchange.ts";
 import type { ReadyRequest } from "../http/lane-head.ts";
-import { settle, type Outcome } from "../http/ledger.ts";
-import { PreparedReply } from "../http/prepared.ts";
-import { composeFields, type ConfiguredFields } from "../http/response-head.ts";
+import type { PreparedReply } from "../http/prepared.ts";
 import type { MountMatch } from "../router.ts";
-import type { FieldEncoder } from "./hpack-encoder.ts";
-import type { Output, Waiter } from "./output.ts";
+import type { SiteVhost } from "../site-vhost.ts";
 import type { Http2Head } from "./request-head.ts";
+import type { RequestHost } from "./request-host.ts";
+import type { Ending } from "./unsettled.ts";
 
-/** A block without its date. */
-type Prepared = {
-  readonly configured: ConfiguredFields;
-  readonly block: Buffer;
-  readonly hasDate: boolean;
-};
+const BAD_REQUEST = 400;
+const NO_BODY = Buffer.alloc(0);
 
-/** Blocks of the replies that mounts keep. One serves all connections of a front. */
-export class PreparedBlocks {
-  readonly #encoder: FieldEncoder;
-  readonly #serverString: string | undefined;
-  readonly #blocks = new WeakMap<PreparedReply, Prepared>();
+/** A request that can be answered from memory, as often as it comes. Of its fields nothing is looked at again. */
+export class ReadyRequests {
+  readonly vhost: SiteVhost;
+  readonly #match: MountMatch;
+  readonly #view: View;
+  readonly #requestLine: ByteString;
+  readonly #referer: ByteString | undefined;
+  readonly #userAgent: ByteString | undefined;
+  /** Of the last answer, in the hope that the next one is the same. */
+  #ending: Ending | undefined;
 
-  constructor(encoder: FieldEncoder, serverString: string | undefined) {
-    this.#encoder = encoder;
-    this.#serverString = serverString;
+  constructor(view: View, request: Http2Head, vhost: SiteVhost, match: MountMatch) {
+    this.vhost = vhost;
+    this.#match = match;
+    this.#view = view;
+    this.#requestLine = request.requestLine;
+    this.#referer = view.header("referer");
+    this.#userAgent = view.header("user-agent");
   }
 
-  /** The block of a reply under the fields of its mount, and the date that follows it, empty where it has one. */
-  get(reply: PreparedReply, configured: ConfiguredFields): readonly [block: Buffer, date: Buffer] {
-    let prepared = this.#blocks.get(reply);
-    if (prepared?.configured !== configured) {
-      prepared = this.#prepare(reply, configured);
-      this.#blocks.set(reply, prepared);
-    }
-    return [prepared.block, prepared.hasDate ? NOTHING : this.#encoder.date()];
+  /** Answers one; false where the mount is not ready or the windows are too small, and nothing was done. */
+  answer(host: RequestHost, stream: number): boolean {
+    const match = this.#match;
+    const reply = askReady(match, this.#view);
+    // Pages that are configured are found on the other way.
+    if (!reply || (match.headers.pages && reply.status >= BAD_REQUEST)) return false;
+    const isHead = this.#view.method === "HEAD";
+    const body = isHead ? NO_BODY : reply.body;
+    const frames = host.context.blocks.frames(reply, match.headers, isHead);
+    if (!host.putReady(stream, frames, body)) return false;
+    this.#settle(host, reply.status, body.length);
+    return true;
   }
 
-  #prepare(reply: PreparedReply, configured: ConfiguredFields): Prepared {
-    const fields = composeFields({
-      status: reply.status,
-      headers: reply.headers,
-      configured,
-      serverString: this.#serverString,
-      version: "2.0",
-      length: reply.bodyBytes,
-      closes: false,
-      keepAliveSecs: 0,
+  #settle(host: RequestHost, status: number, bytes: number): void {
+    const last = this.#ending;
+    if (last?.outcome.status === status && last.outcome.bytes === bytes)
+      if (host.unsettled.repeat(last)) return;
+    this.#ending = host.unsettled.add({
+      vhost: this.vhost,
+      remoteAddress: host.connection.remoteAddress,
+      requestLine: this.#requestLine,
+      referer: this.#referer,
+      userAgent: this.#userAgent,
+      status,
+      bytes,
+      startedAt: host.readAt,
     });
-    const hasDate = fields.some((name, at) => at % 2 === 0 && name.toLowerCase() === "date");
-    return { configured, block: this.#encoder.undated(reply.status, fields), hasDate };
   }
 }
 
-const NOTHING = Buffer.alloc(0);
-
-/** Asks a mount; undefined where it is not ready. */
-export function askReady(
-  { mount, rest }: MountMatch,
+/** A request without a body that its mount may have an answer for; undefined where it never has, or somebody must be asked first. */
+export function readyRequests(
   request: Http2Head,
-): PreparedReply | undefined {
-  if (!mount.ready) return undefined;
-  const { method } = request.head;
+  vhost: SiteVhost,
+  match: MountMatch,
+): ReadyRequests | undefined {
+  const { method, path } = request.head;
+  if (!match.mount.ready || match.guard || vhost.identify) return undefined;
   if (method !== "GET" && method !== "HEAD") return undefined;
+  if (match.headers.pages?.isDocument(path)) return undefined;
+  return new ReadyRequests(new View(request, method), request, vhost, match);
+}
+
+function askReady({ mount, rest }: MountMatch, view: View): PreparedReply | undefined {
   try {
-    const reply = mount.ready(new View(request, method), rest);
+    const reply = mount.ready?.(view, rest);
     if (!(reply instanceof Promise)) return reply;
     // It is being fetched for those that come later.
     reply.catch(ignore);
@@ -96,65 +108,13 @@ class View implements ReadyRequest {
     return this.#request.head.target;
   }
 
+  /** Several are joined (RFC 9110 5.3); of cookies nobody asks here. */
   header(name: string): ByteString | undefined {
-    return findField(this.#request, name);
+    let value: ByteString | undefined;
+    for (const field of this.#request.fields)
+      if (field[0] === name) value = value === undefined ? field[1] : `${value}, ${field[1]}`;
+    return value;
   }
 }
-
-/** Value of a field; several are joined (RFC 9110 5.3). Not for cookies. */
-export function findField({ fields }: Http2Head, name: string): ByteString | undefined {
-  let value: ByteString | undefined;
-  for (const field of fields)
-    if (field[0] === name) value = value === undefined ? field[1] : `${value}, ${field[1]}`;
-  return value;
-}
-
-/** Answers that are put out and not taken yet, in batches of one write. */
-export class Unsettled {
-  readonly #output: Output;
-  readonly #counters: Counters;
-  readonly #batches = new Set<Batch>();
-  #batch: Batch | undefined;
-
-  constructor(output: Output, counters: Counters) {
-    this.#output = output;
-    this.#counters = counters;
-  }
-
-  get isEmpty(): boolean {
-    return this.#batches.size === 0;
-  }
-
-  add(outcome: Outcome): void {
-    this.#counters.activeRequests += 1;
-    if (!this.#batch) {
-      const batch: Batch = { outcomes: [], taken: () => this.#settle(batch) };
-      this.#batches.add(batch);
-      this.#batch = batch;
-      this.#output.whenTaken(batch);
-    }
-    this.#batch.outcomes.push(outcome);
-  }
-
-  /** What follows belongs to another write. */
-  divide(): void {
-    this.#batch = undefined;
-  }
-
-  /** The connection is gone. */
-  lose(): void {
-    for (const batch of this.#batches) this.#settle(batch, "aborted");
-  }
-
-  #settle(batch: Batch, mark?: "aborted"): void {
-    this.#batches.delete(batch);
-    if (batch === this.#batch) this.#batch = undefined;
-    this.#counters.activeRequests -= batch.outcomes.length;
-    for (const outcome of batch.outcomes)
-      settle(this.#counters, mark ? { ...outcome, mark } : outcome);
-  }
-}
-
-type Batch = Waiter & { readonly outcomes: Outcome[] };
 
 function ignore(): void {}

@@ -1,11 +1,12 @@
 // What a request needs of the connection it came on.
 
 import type { Connection } from "../http/connection.ts";
-import type { Outcome } from "../http/ledger.ts";
 import type { Http2Context } from "./context.ts";
 import type { Http2Exchange } from "./exchange.ts";
+import type { ReadyFrames } from "./prepared-blocks.ts";
 import type { Residence } from "./residence.ts";
 import type { Stream } from "./stream.ts";
+import type { Unsettled } from "./unsettled.ts";
 
 /** What a request needs of its connection. */
 export type RequestHost = {
@@ -14,13 +15,12 @@ export type RequestHost = {
   readonly residence: Residence;
   /** performance.now() of the read in hand. */
   readonly readAt: number;
-  /** Puts a whole answer out at once; false where the windows do not allow that, and nothing was done. */
-  putReady(
-    stream: Stream,
-    block: readonly [Buffer, Buffer],
-    body: Buffer,
-    outcome: Outcome,
-  ): boolean;
+  /** Answers that left without an exchange. */
+  readonly unsettled: Unsettled;
+  /** The request gets a stream. */
+  addStream(id: number): Stream;
+  /** Puts a whole answer out at once, for which there is no stream; false where the windows do not allow that, and nothing was done. */
+  putReady(id: number, frames: ReadyFrames, body: Buffer): boolean;
   /** Bytes of a body have been read. */
   onConsumed(stream: Stream, bytes: number): void;
   /** The exchange begins; the result ends it. */

@@ -6,6 +6,7 @@ import { bodyLimit, limitBody, refuseLength } from "../http/body-limit.ts";
 import type { Client, Connection } from "../http/connection.ts";
 import { dispatch } from "../http/dispatch.ts";
 import { settle } from "../http/ledger.ts";
+import type { HttpError } from "../http/exchange.ts";
 import { EMPTY_HEAD, pairFields, type RequestHead } from "../http/request-head.ts";
 import { withRequestId } from "../http/response-head.ts";
 import { noSeat } from "../limits.ts";
@@ -14,32 +15,57 @@ import type { SiteVhost } from "../site-vhost.ts";
 import type { RequestHost } from "./request-host.ts";
 import { Http2Exchange } from "./exchange.ts";
 import type { DecodedFields } from "./hpack-decoder.ts";
-import { askReady, findField } from "./ready.ts";
-import { readRequest, type HeadVerdict, type Http2Head } from "./request-head.ts";
+import { readyRequests, type ReadyRequests } from "./ready.ts";
+import { readRequest, type HeadVerdict } from "./request-head.ts";
 import type { Stream } from "./stream.ts";
 import { StreamBody } from "./stream-body.ts";
 import { openTunnel } from "./tunnel.ts";
 
 const BAD_REQUEST = 400;
-const NO_BODY = Buffer.alloc(0);
 
-/** Takes a request off a new stream. */
+/** Where a request has come to. */
+type Place = {
+  readonly vhost: SiteVhost;
+  readonly match: MountMatch | undefined;
+  /** The vhost has no place for another connection. */
+  readonly full: HttpError | undefined;
+  readonly endsStream: boolean;
+};
+
+/** Takes the request of a new stream. What is returned has answered it from memory, and can do so again for the same fields. */
 export function beginRequest(
   host: RequestHost,
-  stream: Stream,
+  id: number,
   decoded: DecodedFields,
   endsStream: boolean,
-): void {
-  const { counters, log, serverString, encoder, requestLimits } = host.context;
-  const verdict = readRequest(decoded, endsStream, requestLimits);
+): ReadyRequests | undefined {
+  const verdict = readRequest(decoded, endsStream, host.context.requestLimits);
   if (verdict.kind === "malformed") {
     refuseMalformed(host);
-    return host.faultStream(stream, verdict.reason);
+    host.faultStream(host.addStream(id), verdict.reason);
+    return undefined;
   }
+  const vhost = host.residence.choose(headOf(verdict).authority?.host);
+  const full = host.residence.takeSeat() ? undefined : noSeat();
+  const match = verdict.kind === "request" ? vhost.match(verdict.request.head.path) : undefined;
+  if (verdict.kind === "request" && match && endsStream && !full) {
+    const ready = readyRequests(verdict.request, vhost, match);
+    if (ready?.answer(host, id)) return ready;
+  }
+  beginExchange(host, host.addStream(id), verdict, { vhost, match, full, endsStream });
+  return undefined;
+}
+
+/** The mount answers, or nobody. */
+function beginExchange(
+  host: RequestHost,
+  stream: Stream,
+  verdict: Exclude<HeadVerdict, { kind: "malformed" }>,
+  { vhost, match, full, endsStream }: Place,
+): void {
+  const { counters, log, serverString, encoder } = host.context;
   stream.isRemoteDone = endsStream;
   const head = headOf(verdict);
-  const vhost = host.residence.choose(head.authority?.host);
-  const full = host.residence.takeSeat() ? undefined : noSeat();
   const sent = verdict.kind === "request" ? verdict.request.fields : [];
   const { client, fields } = identify(vhost, host.connection, sent);
   if (verdict.kind === "request") {
@@ -48,9 +74,6 @@ export function beginRequest(
     if (verdict.request.protocol !== undefined)
       return openTunnel(host, stream, { ...verdict.request, fields }, vhost, client, full);
   }
-  const match = verdict.kind === "request" ? vhost.match(head.path) : undefined;
-  if (verdict.kind === "request" && match && endsStream && !full && !match.guard && !vhost.identify)
-    if (answerReady(host, stream, verdict.request, vhost, match)) return;
   const maxBodyBytes = bodyLimit(vhost, match);
   const exchange: Http2Exchange = new Http2Exchange({
     stream,
@@ -78,32 +101,6 @@ export function beginRequest(
       : (full ?? refuseLength(head.bodyBytes, maxBodyBytes));
   if (refusal) exchange.reject(refusal);
   else dispatch(exchange, match, vhost.guard);
-}
-
-/** Answers from memory, where that is possible. */
-function answerReady(
-  host: RequestHost,
-  stream: Stream,
-  request: Http2Head,
-  vhost: SiteVhost,
-  match: MountMatch,
-): boolean {
-  const { pages } = match.headers;
-  // Pages that are configured are found on the other way.
-  if (pages?.isDocument(request.head.path)) return false;
-  const reply = askReady(match, request);
-  if (!reply || (pages && reply.status >= BAD_REQUEST)) return false;
-  const body = request.head.method === "HEAD" ? NO_BODY : reply.body;
-  return host.putReady(stream, host.context.blocks.get(reply, match.headers), body, {
-    vhost,
-    remoteAddress: host.connection.remoteAddress,
-    requestLine: request.requestLine,
-    referer: findField(request, "referer"),
-    userAgent: findField(request, "user-agent"),
-    status: reply.status,
-    bytes: body.length,
-    startedAt: host.readAt,
-  });
 }
 
 function headOf(verdict: Exclude<HeadVerdict, { kind: "malformed" }>): RequestHead {

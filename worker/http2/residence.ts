@@ -44,6 +44,16 @@ export class Residence {
     return vhost;
   }
 
+  /** Whether the last request was for this vhost, and had a seat there. */
+  isAt(vhost: SiteVhost): boolean {
+    return this.#isSeated && vhost === this.#vhost;
+  }
+
+  /** The next request is for the vhost of the last one. */
+  stay(): void {
+    this.#requests += 1;
+  }
+
   /** False when the vhost has no place for another connection. */
   takeSeat(): boolean {
     this.#isSeated ||= this.#vhost.seats.take();

@@ -5,7 +5,6 @@ import { once } from "node:events";
 import http2 from "node:http2";
 import { test, type TestContext } from "node:test";
 import type { Exchange } from "../../../worker/http/exchange.ts";
-import { PreparedReply } from "../../../worker/http/prepared.ts";
 import { createHttp2Front } from "../../../worker/http2/front.ts";
 import {
   data,
@@ -388,46 +387,4 @@ test("Http2Front counts a connection, its requests and its bytes", async (t) => 
   );
   assert.deepEqual([rx, tx], [wire.socket.bytesWritten, wire.socket.bytesRead]);
   assert.match(site.logged.join(""), /"GET \/ HTTP\/2\.0" 200 5 /);
-});
-
-test("Http2Front answers from memory within the windows, and counts what the client takes", async (t) => {
-  const reply = new PreparedReply(200, [["Content-Type", "text/plain"]], Buffer.alloc(20_000, "x"));
-  let asked = 0;
-  const site = await startSite(t, {
-    createFront: createHttp2Front,
-    vhosts: [
-      {
-        name: "a.test",
-        mounts: [
-          {
-            mountpoint: "/",
-            handle(exchange) {
-              asked += 1;
-              exchange.send(reply.status, reply.headers, reply.body);
-            },
-            ready: () => reply,
-          },
-        ],
-      },
-    ],
-  });
-  const wire = await openHttp2(site.port);
-  // Three fit into the connection's window; the fourth waits for it, the slow way.
-  wire.write(headers(1), headers(3), headers(5), headers(7));
-  await wire.find(({ type, stream }) => type === 0 && stream === 7);
-  assert.deepEqual([bytesOf(wire, 5), bytesOf(wire, 7), asked], [20_000, 5_535, 1]);
-  wire.write(windowUpdate(0, 100_000));
-  await wire.find(({ type, stream, flags }) => type === 0 && stream === 7 && flags === 1);
-  // A closed stream takes no more frames.
-  wire.write(headers(9, [...GET_FIELDS.slice(1), [":method", "HEAD"]]));
-  const head = await wire.find(({ type, stream }) => type === 1 && stream === 9);
-  assert.equal(head?.flags, 0x5);
-  wire.write(data(9, "x"));
-  await wire.find(({ type }) => type === 7);
-  wire.socket.end();
-  await wire.ended();
-  await settled(site);
-  const { requests, status2xx, aborted } = site.counters.vhost("a.test:80");
-  assert.deepEqual([requests, status2xx, aborted], [5, 5, 0]);
-  assert.equal(site.logged.filter((line) => / 200 20000 /.test(line)).length, 4);
 });
