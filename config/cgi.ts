@@ -85,7 +85,7 @@ export const cgiKeys = {
     .exactOptional()
     .meta({
       description:
-        "Password file, as for basic-auth: the users in it may push to the repositories of this mount. Without it nobody may, whatever a repository says.",
+        "Password file, as for basic-auth: the users in it may push to the repositories of this mount. Without it nobody may, whatever a repository says. A push may be as long as max-body-bytes says.",
       examples: ["/etc/portico/committers"],
     }),
 };

@@ -10,24 +10,35 @@ import { startPortico } from "../helpers/server.ts";
 import { temporaryDirectory } from "../helpers/site.ts";
 
 type Cgit = { readonly url: string; readonly head: string };
+type Git = (...args: string[]) => string;
 
 const STATIC_FILES = "/usr/share/cgit";
 
 /** A Portico with cgit over a fresh repository under /git; undefined once the test is skipped. */
-async function serveCgit(t: TestContext): Promise<Cgit | undefined> {
+async function serveCgit(
+  t: TestContext,
+  more: (run: Git, directory: string) => void = () => {},
+): Promise<Cgit | undefined> {
   const program = needs(t, "cgit", ["/usr/lib/cgit/cgit.cgi", "/usr/libexec/cgit/cgit.cgi"]);
   const git = program && needs(t, "git", ["git"]);
   if (git === undefined) return undefined;
   const directory = temporaryDirectory(t);
-  const head = makeRepository(git, join(directory, "demo"));
+  const repository = join(directory, "demo");
+  const run = gitIn(git, repository);
+  makeRepository(run, repository);
+  more(run, repository);
+  const head = run("rev-parse", "HEAD").trim();
   const settings = join(directory, "cgitrc");
   writeFileSync(
     settings,
     `css=/git/static/cgit.css
 logo=/git/static/cgit.png
 root-title=Portico test
-snapshots=tar.gz
+snapshots=tar.gz tar.bz2 zip
 enable-index-owner=0
+enable-blame=1
+max-stats=year
+readme=:README
 repo.url=demo
 repo.path=${join(directory, "demo", ".git")}
 repo.desc=A repository made for the test
@@ -47,15 +58,19 @@ repo.desc=A repository made for the test
   return { url: `${portico.url()}/git`, head };
 }
 
-/** Two commits, so that there is a diff; returns the id of the second. */
-function makeRepository(git: string, directory: string): string {
-  mkdirSync(join(directory, "src"), { recursive: true });
-  const run = (...args: string[]): string =>
+function gitIn(git: string, directory: string): Git {
+  mkdirSync(directory, { recursive: true });
+  return (...args) =>
     execFileSync(git, args, {
       cwd: directory,
       encoding: "utf8",
       env: { PATH: process.env["PATH"], HOME: directory, GIT_CONFIG_NOSYSTEM: "1" },
     });
+}
+
+/** Two commits, so that there is a diff. */
+function makeRepository(run: Git, directory: string): void {
+  mkdirSync(join(directory, "src"), { recursive: true });
   run("init", "--quiet", "--initial-branch=main");
   run("config", "user.name", "Ada Lovelace");
   run("config", "user.email", "ada@example.com");
@@ -65,7 +80,6 @@ function makeRepository(git: string, directory: string): string {
   run("commit", "--quiet", "--message=Lay the first stone");
   writeFileSync(join(directory, "src", "arch.txt"), "one\ntwo and a half\nthree\n");
   run("commit", "--quiet", "--all", "--message=Raise the <second> arch");
-  return run("rev-parse", "HEAD").trim();
 }
 
 /** The snapshot holds the tree of the second commit. */
@@ -106,6 +120,74 @@ test("cgit serves its pages, a diff and a snapshot, and its static files are ser
   const head = await fetch(`${cgit.url}/demo/`, { method: "HEAD" });
   assert.equal(head.status, 200);
   assert.equal((await fetch(`${cgit.url}/no/such/repository/`)).status, 404);
+});
+
+/** Makes a diff of some megabytes. */
+const BIG_LINES = 20_000;
+
+test("cgit serves every page that it has, and a big diff", async (t) => {
+  const cgit = await serveCgit(t, (run, directory) => {
+    const lines = (word: string): string =>
+      Array.from({ length: BIG_LINES }, (_, index) => `${word} ${index}\n`).join("");
+    writeFileSync(join(directory, "big.txt"), lines("before"));
+    run("add", ".");
+    run("commit", "--quiet", "--message=Many stones");
+    writeFileSync(join(directory, "big.txt"), lines("after"));
+    run("commit", "--quiet", "--all", "--message=Other stones");
+    run("tag", "--annotate", "--message=Built", "v1");
+  });
+  if (!cgit) return;
+  const { head } = cgit;
+  for (const [path, type, content] of [
+    ["/?p=about", /^text\/html/, /Portico test/],
+    ["/demo/about/", /^text\/html/, /A house with a portico/],
+    ["/demo/refs/", /^text\/html/, /\/tag\/\?h=v1/],
+    ["/demo/refs/heads/", /^text\/html/, /main/],
+    ["/demo/refs/tags/", /^text\/html/, /v1/],
+    ["/demo/tag/?h=v1", /^text\/html/, /Built/],
+    ["/demo/log/src/arch.txt", /^text\/html/, /Raise the &lt;second&gt; arch/],
+    ["/demo/log/?ofs=2", /^text\/html/, /Lay the first stone/],
+    ["/demo/tree/", /^text\/html/, /big\.txt/],
+    ["/demo/blame/src/arch.txt", /^text\/html/, /two and a half/],
+    ["/demo/diff/?id=HEAD~2&id2=HEAD~3", /^text\/html/, /two and a half/],
+    ["/demo/rawdiff/?id=HEAD~2", /^text\/plain/, /^\+two and a half$/m],
+    ["/demo/patch/?id=HEAD~2", /^text\/plain/, /^Subject: .*Raise the <second> arch$/m],
+    ["/demo/stats/?period=y", /^text\/html/, /Ada Lovelace/],
+    ["/demo/atom/?h=main", /^text\/xml/, /<title>Other stones<\/title>/],
+    ["/demo/blob/src/arch.txt", /^text\/plain/, /^two and a half$/m],
+    ["/demo/plain/src/", /^text\/html/, /arch\.txt/],
+    ["/demo/HEAD", /^application\/octet-stream/, /^ref: refs\/heads\/main$/m],
+    ["/demo/info/refs", /^text\/plain/, new RegExp(`^${head}\trefs/heads/main$`, "m")],
+    ["/?q=demo", /^text\/html/, /A repository made for the test/],
+  ] as const) {
+    const response = await fetch(cgit.url + path);
+    assert.equal(response.status, 200, path);
+    assert.match(response.headers.get("content-type") ?? "", type, path);
+    assert.ok(content.test(await response.text()), `${path} is not what it should be`);
+  }
+
+  const diff = await (await fetch(`${cgit.url}/demo/commit/?id=${head}`)).text();
+  for (const [sort, word] of [
+    ["del", "-before"],
+    ["add", "+after"],
+  ] as const)
+    assert.equal(diff.split(`<div class='${sort}'>${word} `).length - 1, BIG_LINES);
+  assert.match(diff, /<\/html>\s*$/);
+
+  // The first bytes of gzip, bzip2 and zip.
+  for (const [suffix, magic] of [
+    ["tar.gz", "1f8b"],
+    ["tar.bz2", "425a"],
+    ["zip", "504b"],
+  ] as const) {
+    const snapshot = await fetch(`${cgit.url}/demo/snapshot/demo-v1.${suffix}`);
+    assert.equal(snapshot.status, 200);
+    const bytes = Buffer.from(await snapshot.arrayBuffer());
+    assert.equal(bytes.toString("hex", 0, 2), magic);
+    assert.match(snapshot.headers.get("content-disposition") ?? "", /demo-v1/);
+  }
+  for (const path of ["/demo/tree/missing", "/demo/commit/?id=0000", "/demo/snapshot/demo-v2.zip"])
+    assert.notEqual((await fetch(cgit.url + path)).status, 200, path);
 });
 
 test("cgit works in a browser, from its index to a download", async (t) => {

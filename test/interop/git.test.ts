@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { execFile, execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { promisify } from "node:util";
@@ -26,6 +26,7 @@ async function serveGit(
   t: TestContext,
   keys: Record<string, unknown> = {},
   options: Partial<PorticoOptions> = {},
+  backend?: string,
 ): Promise<Repositories | undefined> {
   const program = needs(t, "git", ["git"]);
   if (program === undefined) return undefined;
@@ -58,7 +59,13 @@ async function serveGit(
   await git(directory, "clone", "--quiet", "--bare", source, "srv/demo.git");
   await git(join(directory, "srv/demo.git"), "config", "http.receivepack", "true");
 
-  const mounts = [{ mountpoint: "/git", origin: `git://${join(directory, "srv")}`, ...keys }];
+  const root = join(directory, "srv");
+  const origin =
+    backend === undefined
+      ? { origin: `git://${root}` }
+      : // Whoever runs the tests need not own what they made.
+        { origin: `cgi://${backend}`, "cgi-env": { GIT_PROJECT_ROOT: root, HOME: directory } };
+  const mounts = [{ mountpoint: "/git", ...origin, ...keys }];
   const conf = { vhosts: [{ name: "localhost", port: 0, mounts }] };
   const portico = await startPortico(t, { conf, workers: 1, ...options });
   return { url: `${portico.url()}/git`, directory, git };
@@ -117,25 +124,68 @@ test("git:// answers every file of a repository, and nothing beside", async (t) 
   if (!served) return;
   const { url, directory, git } = served;
   const repository = join(directory, "srv/demo.git");
-  await git(repository, "update-server-info");
-  const object = await git(repository, "rev-parse", "HEAD");
   await git(repository, "repack", "-a", "-d", "-q");
-  const loose = await git(join(directory, "source"), "rev-parse", "HEAD~1");
-  const list = async (path: string): Promise<number> => (await fetch(url + path)).status;
-  assert.match(object, /^[0-9a-f]{40}$/);
-  assert.match(loose, /^[0-9a-f]{40}$/);
+  await git(repository, "update-server-info");
+  writeFileSync(join(repository, "objects/info/alternates"), "/nowhere\n");
+  writeFileSync(join(repository, "objects/info/http-alternates"), "/nowhere\n");
+  const pack = /pack-[0-9a-f]+/.exec(readdirSync(join(repository, "objects/pack")).join(" "))?.[0];
+  // Of no pack.
+  writeFileSync(join(directory, "loose"), "loose\n");
+  const loose = await git(repository, "hash-object", "-w", join(directory, "loose"));
+  const get = async (path: string): Promise<number> => (await fetch(url + path)).status;
   for (const [path, status] of [
     ["/demo.git/HEAD", 200],
     ["/demo.git/info/refs", 200],
     ["/demo.git/info/refs?service=git-upload-pack", 200],
+    ["/demo.git/info/refs?service=git-receive-pack", 403],
     ["/demo.git/objects/info/packs", 200],
+    ["/demo.git/objects/info/alternates", 200],
+    ["/demo.git/objects/info/http-alternates", 200],
+    [`/demo.git/objects/${loose.slice(0, 2)}/${loose.slice(2)}`, 200],
+    [`/demo.git/objects/pack/${pack}.pack`, 200],
+    [`/demo.git/objects/pack/${pack}.idx`, 200],
+    ["/demo.git/objects/00/00000000000000000000000000000000000000", 404],
     ["/demo.git/config", 404],
     ["/demo.git/hooks/update.sample", 404],
+    ["/demo.git/../../etc/passwd", 404],
+    ["/demo.git%2f..%2f..%2fsource/.git/HEAD", 404],
     ["/missing.git/HEAD", 404],
     ["/", 404],
   ] as const)
-    assert.equal(await list(path), status, path);
+    assert.equal(await get(path), status, path);
   assert.equal((await fetch(`${url}/demo.git/git-upload-pack`)).status, 405);
+  const upload = {
+    method: "POST",
+    headers: { "Content-Type": "application/x-git-upload-pack-request" },
+    body: "0000",
+  };
+  assert.equal((await fetch(`${url}/demo.git/git-upload-pack`, upload)).status, 200);
+});
+
+test("git http-backend as a program keeps to what a repository says of itself", async (t) => {
+  const backend = needs(t, "git http-backend", [
+    "/usr/lib/git-core/git-http-backend",
+    "/usr/libexec/git-core/git-http-backend",
+  ]);
+  const served = backend && (await serveGit(t, {}, {}, backend));
+  if (!served) return;
+  const { url, directory, git } = served;
+  const repository = join(directory, "srv/demo.git");
+  const refs = "/demo.git/info/refs?service=";
+  const get = async (path: string): Promise<number> => (await fetch(url + path)).status;
+  assert.equal(await get("/demo.git/HEAD"), 404);
+  writeFileSync(join(repository, "git-daemon-export-ok"), "");
+  assert.equal(await get("/demo.git/HEAD"), 200);
+  for (const [key, value, path, status] of [
+    ["http.getanyfile", "false", "/demo.git/HEAD", 403],
+    ["http.uploadpack", "true", `${refs}git-upload-pack`, 200],
+    ["http.uploadpack", "false", `${refs}git-upload-pack`, 403],
+    ["http.receivepack", "false", `${refs}git-receive-pack`, 403],
+    ["http.receivepack", "true", `${refs}git-receive-pack`, 200],
+  ] as const) {
+    await git(repository, "config", key, value);
+    assert.equal(await get(path), status, `${key} ${value}`);
+  }
 });
 
 test("git-push lets those push whose password is right, also in chunks, and nobody else", async (t) => {

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { request } from "node:http";
 import { suite, test, type TestContext } from "node:test";
 import { temporaryDirectory } from "../../../helpers/site.ts";
+import { connect } from "../../../helpers/wire.ts";
 import { serveCgi, type CgiServer } from "./cgi-server.ts";
 import { ask, until } from "./clients.ts";
 
@@ -50,6 +51,24 @@ for (const [how, limits] of READINGS)
         cgiTimedOut: 0,
         cgiAlive: 0,
       });
+    });
+
+    test("is framed by us, whatever it says of its connection, and the connection is kept", async (t) => {
+      const server = await serve(
+        t,
+        `printf 'Connection: close, X-A\\nKeep-Alive: timeout=1\\nTransfer-Encoding: chunked\\nUpgrade: h2c\\nTE: x\\n'
+         printf 'Trailer: X-B\\nStatus: 418 teapot\\n${TEXT}body'`,
+      );
+      const wire = await connect(server.port);
+      wire.write("GET /run HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(2));
+      for (const { status, headers, body } of await wire.replies(2)) {
+        assert.deepEqual([status, body], [418, "body"]);
+        for (const name of ["upgrade", "te", "trailer", "status"]) assert.ok(!headers.has(name));
+        assert.notEqual(headers.get("connection"), "close");
+        assert.notEqual(headers.get("keep-alive"), "timeout=1");
+        assert.notEqual(headers.has("content-length"), headers.has("transfer-encoding"));
+      }
+      wire.socket.destroy();
     });
 
     test("keeps its Content-Length", async (t) => {
@@ -144,6 +163,8 @@ for (const [how, limits] of READINGS)
       ["no header", "printf '\\nbody'", /No header field/],
       ["source text", "echo 'secret = hunter2;'", /Not a header field/],
       ["a bad Status", "printf 'Status: abc\\n\\n'", /Not a status/],
+      ["a bad name", "printf 'X A: 1\\n\\n'", /Not a header field/],
+      ["a bad length", "printf 'Content-Length: ten\\n\\n'", /Not a length/],
       ["a body of no type", "printf 'X-A: 1\\n\\nbody'", /without Content-Type/],
       ["a control byte", "printf 'X-A: a\\001b\\n\\n'", /Control byte/],
       ["a split response", "printf 'X-A: a\\rSet-Cookie: evil=1\\n\\n'", /Control byte/],
@@ -192,6 +213,13 @@ for (const [how, limits] of READINGS)
         assert.equal(server.counters.cgiFailed, 1);
       });
   });
+
+test("a program that removes itself while it runs is answered as any other", async (t) => {
+  const server = await serveCgi(t, `rm "$SCRIPT_FILENAME"; printf '${TEXT}gone'`);
+  const answer = await ask(server.port, "/run");
+  assert.deepEqual([answer.status, answer.body], [200, "gone"]);
+  assert.equal((await ask(server.port, "/run")).status, 404);
+});
 
 test("an answer reaches the client while the program still reads", async (t) => {
   const server = await serveCgi(t, `printf '${TEXT}first\n'; read line; echo "$line"`);

@@ -169,13 +169,14 @@ test("environment of an HTTP/1.0 client without Host names the vhost", async (t)
   assert.ok(!("HTTP_HOST" in env));
 });
 
-test("environment too big for the kernel is 431", async (t) => {
+test("environment too big for the kernel is 431, each time", async (t) => {
   const server = await serveCgi(t, REPORT, {
     // The kernel takes no string over 128 KiB; no client gets one past the limit of a request head alone.
     config: { "cgi-env": [["BIG", "x".repeat(200_000)]] },
   });
-  assert.equal((await ask(server.port, "/run")).status, 431);
-  assert.deepEqual(server.counters, { cgiStarted: 0, cgiFailed: 1, cgiTimedOut: 0, cgiAlive: 0 });
+  for (let count = 0; count < 2; count += 1)
+    assert.equal((await ask(server.port, "/run")).status, 431);
+  assert.deepEqual(server.counters, { cgiStarted: 0, cgiFailed: 2, cgiTimedOut: 0, cgiAlive: 0 });
 });
 
 test("a path reaches a program byte by byte; what the way of starting cannot carry is 400", async (t) => {
