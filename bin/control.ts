@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { loadConfig } from "../config/load.ts";
 import { ConfigError } from "../config/problems.ts";
 import { printableJson } from "../config/printable.ts";
-import type { Board } from "../ipc/stats.ts";
+import type { Board } from "../ipc/board.ts";
 import {
   askControl,
   ControlError,

@@ -1,6 +1,6 @@
 // `portico status` for people: one screen.
 
-import type { Board, BoardCertificate } from "../ipc/stats.ts";
+import type { Board, BoardCertificate } from "../ipc/board.ts";
 import { alignColumns } from "./table.ts";
 
 /** The board as aligned text. */

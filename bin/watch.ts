@@ -1,7 +1,7 @@
 // `portico status --watch`: one screen that is drawn anew each second, until q or Ctrl-C. The terminal is given back as it was.
 
 import type { ReadStream, WriteStream } from "node:tty";
-import type { Board } from "../ipc/stats.ts";
+import type { Board } from "../ipc/board.ts";
 import { formatStatus } from "./format-status.ts";
 
 const INTERVAL_MS = 1_000;

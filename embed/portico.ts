@@ -4,13 +4,13 @@
 import { readFileSync } from "node:fs";
 import type { GivenConfig, GivenVhost } from "../config/given.ts";
 import { loadObject } from "../config/load.ts";
-import type { Board } from "../ipc/stats.ts";
+import type { Board } from "../ipc/board.ts";
 import { createLogger } from "../log/logger.ts";
 import { Supervisor } from "../supervisor/supervisor.ts";
 
 export type { GivenConfig, GivenMount, GivenProtocol, GivenVhost } from "../config/given.ts";
 export { ConfigError, type Problem } from "../config/problems.ts";
-export type { Board } from "../ipc/stats.ts";
+export type { Board } from "../ipc/board.ts";
 
 /** Keys that only `portico run` has a use for. */
 const COMMAND_KEYS = ["pid-file", "control-socket"] as const;

@@ -54,8 +54,9 @@ export function createChannel<Out extends MessageTable, In extends MessageTable>
   function finish(error: Error | undefined): void {
     if (state === "ended") return;
     state = "ended";
-    stream.destroy();
+    // Told first: the peer may be ended for what it sent, and is not to find out before.
     options.onEnd(error);
+    stream.destroy();
   }
 
   stream.on("error", (error) => finish(error));

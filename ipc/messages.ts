@@ -13,7 +13,8 @@ import {
 } from "../config/shape.ts";
 import type { PasswordFile } from "../config/password-file.ts";
 import type { ServerConfig } from "../config/server.ts";
-import { sample, type Board } from "./stats.ts";
+import type { BoardUpdate } from "./board-update.ts";
+import { sample } from "./stats.ts";
 
 /** A socket the worker inherits, and which vhosts answer on it (indexes into ServerConfig.vhosts). */
 export type WorkerListener = {
@@ -104,7 +105,10 @@ export const toWorker = {
   certificates: trusted<{ readonly secrets: readonly VhostSecrets[] }>(),
   /** A new secret for session tickets; every worker gets it at once. */
   tickets: object({ secret: bytes() }),
-  board: trusted<Board>(),
+  /** For those who watch. */
+  board: trusted<BoardUpdate>(),
+  /** Rows of BoardHistory, one behind the other, as numbers of 64 bits. */
+  history: trusted<{ readonly seconds: Uint8Array; readonly minutes: Uint8Array }>(),
   deliver: object({ topic: string(), from: integer(), data: bytes() }),
   departed: object({ worker: integer() }),
   /** A key of a plugin's store as it stands now; `from` is the worker that changed it, 0 at the start. */
@@ -136,6 +140,8 @@ export const toSupervisor = {
   /** Log files are not where they were, and this worker cannot make them anew. Answered by reopen. */
   logsLost: object({}),
   watch: object({ on: boolean() }),
+  /** Answered by history. */
+  recall: object({}),
   subscribe: object({ topic: string(), on: boolean() }),
   publish: object({ topic: string(), data: bytes() }),
   store: object(storeChange),

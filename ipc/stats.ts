@@ -1,5 +1,5 @@
-// Shapes of statistics: what a worker counts, how samples add up, what everyone is shown.
-// Counters are cumulative since the worker started, so a lost sample loses nothing; gauges are how things stand now.
+// Shapes of statistics: what a worker counts, how samples add up. Counters are cumulative since the worker started, so a lost
+// sample loses nothing; gauges are how things stand now. What everyone is shown is in board.ts.
 
 import { array, number, object, record, type Infer } from "../config/shape.ts";
 
@@ -9,78 +9,135 @@ export const LATENCY_BOUNDS_US: readonly number[] = [
   5_000_000,
 ];
 
+/** Requests by LATENCY_BOUNDS_US. */
+export const LATENCY_BUCKETS = LATENCY_BOUNDS_US.length + 1;
+
+const count = () => number().min(0);
+const latency = () => array(count()).length(LATENCY_BUCKETS);
+
 /** Counters of one vhost. rx and tx are bytes on the connection, headers included. */
 export const vhostCounters = object({
-  rx: number(),
-  tx: number(),
-  connections: number(),
-  requests: number(),
-  upgrades: number(),
-  rejected: number(),
-  aborted: number(),
-  status1xx: number(),
-  status2xx: number(),
-  status3xx: number(),
-  status4xx: number(),
-  status5xx: number(),
+  rx: count(),
+  tx: count(),
+  connections: count(),
+  requests: count(),
+  upgrades: count(),
+  rejected: count(),
+  aborted: count(),
+  status1xx: count(),
+  status2xx: count(),
+  status3xx: count(),
+  status4xx: count(),
+  status5xx: count(),
+  latency: latency(),
+});
+
+/** Counters of one mount. tx is bytes of bodies, as in the access log. */
+export const mountCounters = object({
+  tx: count(),
+  requests: count(),
+  aborted: count(),
+  status2xx: count(),
+  status3xx: count(),
+  status4xx: count(),
+  status5xx: count(),
+  latency: latency(),
 });
 
 /** Counters of one worker beside those of its vhosts. */
 export const workerCounters = object({
-  cgiStarted: number(),
-  cgiFailed: number(),
-  cgiTimedOut: number(),
+  /** Connections by what they turned out to be; the rest spoke HTTP/1.1, or nothing. */
+  connectionsAccepted: count(),
+  http2Connections: count(),
+  rawConnections: count(),
+  tlsHandshakes: count(),
+  /** Those of them that went on with an older session. */
+  tlsResumed: count(),
+  tlsFailed: count(),
   /** Not taken: too many, too many of one address, no PROXY header. */
-  connectionsRefused: number(),
+  refusedFull: count(),
+  refusedAddress: count(),
+  refusedProxy: count(),
   /** Idle ones closed to make room for others. */
-  connectionsShed: number(),
+  connectionsShed: count(),
   /** Cut because they sent or took too little in their time. */
-  clientsTooSlow: number(),
-  logLinesDropped: number(),
-  busPublished: number(),
-  busDelivered: number(),
-  busDropped: number(),
-  /** WebSocket messages that a slow peer did not get, and peers closed for being slow. */
-  wsDropped: number(),
-  wsTooSlow: number(),
-  /** Time of all requests together. */
-  durationUs: number(),
+  clientsTooSlow: count(),
   /** HTTP/2 connections ended for what their client did. */
-  http2Faults: number(),
+  http2Faults: count(),
+  /** Why requests were rejected; together as many as the vhosts count. */
+  rejectedMalformed: count(),
+  rejectedTooLarge: count(),
+  rejectedTooSlow: count(),
+  rejectedUpgrade: count(),
+  rejectedUnsupported: count(),
+  rejectedFull: count(),
+  /** Answered with 403 by a rule, with 401 or 429 for want of the right password. */
+  deniedByRule: count(),
+  deniedByPassword: count(),
+  cgiStarted: count(),
+  cgiFailed: count(),
+  cgiTimedOut: count(),
+  /** Requests for files answered from memory and from disk; files read into memory, and put out to make room. */
+  cacheHits: count(),
+  cacheMisses: count(),
+  cacheLoads: count(),
+  cacheEvicted: count(),
+  /** Files encoded, their bytes before and after; not encoded, because too many were waiting. */
+  compressedFiles: count(),
+  compressedFromBytes: count(),
+  compressedToBytes: count(),
+  compressSkipped: count(),
+  logLinesDropped: count(),
+  busPublished: count(),
+  busDelivered: count(),
+  busDropped: count(),
+  /** WebSocket messages that a slow peer did not get, and peers closed for being slow. */
+  wsDropped: count(),
+  wsTooSlow: count(),
+  /** Time of all requests together. */
+  durationUs: count(),
 });
 
 /** What one mount of programs has counted. `peakBytes` is the most that one of them had beyond what the worker has itself, else 0; it grows instead of adding up. */
 export const cgiCounters = object({
-  started: number(),
-  failed: number(),
-  timedOut: number(),
+  started: count(),
+  failed: count(),
+  timedOut: count(),
   /** Requests that got no place. */
-  refused: number(),
-  cpuMs: number(),
-  peakBytes: number(),
+  refused: count(),
+  cpuMs: count(),
+  peakBytes: count(),
 });
 
 /** How one mount of programs stands now. */
-export const cgiGauges = object({ alive: number(), queued: number() });
+export const cgiGauges = object({ alive: count(), queued: count() });
 
 /** How one worker stands now. Bytes, milliseconds. */
 export const workerGauges = object({
-  openConnections: number(),
-  openWebSockets: number(),
-  activeRequests: number(),
-  cgiAlive: number(),
-  heapBytes: number(),
-  loopLagMs: number(),
-  loopUtilization: number(),
+  /** All of them; the next ones are among these, those in TLS of every kind. */
+  openConnections: count(),
+  openTls: count(),
+  openHttp2: count(),
+  openWebSockets: count(),
+  openRaw: count(),
+  activeRequests: count(),
+  cgiAlive: count(),
+  heapBytes: count(),
+  loopLagMs: count(),
+  loopUtilization: count(),
+  /** Small files in memory, and results of compression. */
+  cacheFiles: count(),
+  cacheBytes: count(),
+  compressedBytes: count(),
 });
 
-/** What a worker sends about once a second. */
+/** What a worker sends about once a second; large ones come in parts. */
 export const sample = object({
-  /** By vhost key, "name:port". */
+  /** By vhost key, "name:port": those that counted anything since the sample before. */
   vhosts: record(vhostCounters),
+  /** By mountKey(), likewise. */
+  mounts: record(mountCounters),
   counters: workerCounters,
-  /** Requests by LATENCY_BOUNDS_US, one bucket more than bounds. */
-  latency: array(number()),
   /** By mountKey(). */
   cgi: record(cgiCounters),
   cgiGauges: record(cgiGauges),
@@ -88,123 +145,22 @@ export const sample = object({
 });
 
 export type VhostCounters = Infer<typeof vhostCounters>;
+export type MountCounters = Infer<typeof mountCounters>;
 export type WorkerCounters = Infer<typeof workerCounters>;
 export type CgiCounters = Infer<typeof cgiCounters>;
 export type CgiGauges = Infer<typeof cgiGauges>;
 export type WorkerGauges = Infer<typeof workerGauges>;
 export type Sample = Infer<typeof sample>;
 
-/** Totals that never go back: the counters of a Sample, without its gauges. */
-export type Totals = {
-  vhosts: Record<string, VhostCounters>;
-  counters: WorkerCounters;
-  latency: number[];
-  cgi: Record<string, CgiCounters>;
-};
-
 /** Under which a mount is counted. */
 export function mountKey(vhost: string, mountpoint: string): string {
   return `${vhost} ${mountpoint}`;
 }
 
-export type WorkerState = "starting" | "ready" | "serving" | "draining" | "stopping" | "gone";
-
-export type BoardWorker = {
-  readonly id: number;
-  readonly slot: number;
-  readonly generation: number;
-  readonly pid: number;
-  readonly state: WorkerState;
-  readonly uptimeSecs: number;
-  readonly cpuPercent: number;
-  readonly memoryBytes: number;
-  readonly gauges: WorkerGauges;
-};
-
-export type BoardCertificate = {
-  /** Milliseconds since the epoch. */
-  readonly expiresAt: number;
-  /** Whole days, negative once it has expired. */
-  readonly daysLeft: number;
-  /** Why what the files hold now is not used. */
-  readonly problem: string | undefined;
-};
-
-export type BoardVhost = {
-  readonly key: string;
-  readonly name: string;
-  readonly port: number;
-  readonly secure: boolean;
-  readonly sts: boolean;
-  /** Absent without TLS. */
-  readonly certificate?: BoardCertificate;
-  readonly mounts: readonly {
-    readonly mountpoint: string;
-    readonly origin: string;
-    readonly default: string;
-    readonly cacheMaxAge: number;
-    readonly cacheReuse: boolean;
-    readonly cacheRevalidate: boolean;
-    readonly cacheIntermediaries: boolean;
-    /** Of a mount whose programs have been asked for. */
-    readonly cgi?: CgiCounters & CgiGauges;
-  }[];
-  readonly protocols: readonly string[];
-  readonly counters: VhostCounters;
-};
-
-export type BoardReload = {
-  /** Milliseconds since the epoch. */
-  readonly at: number;
-  readonly outcome: "ok" | "failed";
-  readonly generation: number;
-  readonly message: string;
-  readonly problems: readonly string[];
-};
-
-/** What happened within the last so many seconds. Times are microseconds, null where there was no request. */
-export type BoardWindow = {
-  readonly secs: number;
-  /** Less than `secs` while the server is younger. */
-  readonly measuredSecs: number;
-  readonly requestsPerSec: number;
-  readonly status4xxPerSec: number;
-  readonly status5xxPerSec: number;
-  readonly rxPerSec: number;
-  readonly txPerSec: number;
-  readonly p50Us: number | null;
-  readonly p90Us: number | null;
-  readonly p99Us: number | null;
-};
-
-/** The whole server at one moment, as `portico status --json` prints it and plugins see it. */
-export type Board = {
-  readonly version: string;
-  readonly pid: number;
-  readonly directory: string;
-  readonly startedAt: number;
-  readonly now: number;
-  readonly generation: number;
-  readonly restarts: number;
-  readonly samplesLost: number;
-  readonly listeners: readonly {
-    readonly address: string;
-    readonly secure: boolean;
-    readonly vhosts: readonly string[];
-    readonly state: "open" | "waiting";
-  }[];
-  readonly workers: readonly BoardWorker[];
-  readonly vhosts: readonly BoardVhost[];
-  /** Sum over all vhosts there ever were. */
-  readonly totals: VhostCounters;
-  readonly counters: WorkerCounters;
-  readonly latency: readonly number[];
-  /** The last minute, ten minutes, hour and day, as far as the server is old enough. */
-  readonly recent: readonly BoardWindow[];
-  /** Upper bounds of `latency`, whose last bucket has none. */
-  readonly latencyBoundsUs: readonly number[];
-  readonly lastReload: BoardReload | undefined;
-};
+/** No request has been timed. */
+export function emptyLatency(): number[] {
+  return Array.from({ length: LATENCY_BUCKETS }, () => 0);
+}
 
 export function emptyVhostCounters(): VhostCounters {
   return {
@@ -220,25 +176,63 @@ export function emptyVhostCounters(): VhostCounters {
     status3xx: 0,
     status4xx: 0,
     status5xx: 0,
+    latency: emptyLatency(),
+  };
+}
+
+export function emptyMountCounters(): MountCounters {
+  return {
+    tx: 0,
+    requests: 0,
+    aborted: 0,
+    status2xx: 0,
+    status3xx: 0,
+    status4xx: 0,
+    status5xx: 0,
+    latency: emptyLatency(),
   };
 }
 
 export function emptyWorkerCounters(): WorkerCounters {
   return {
+    connectionsAccepted: 0,
+    http2Connections: 0,
+    rawConnections: 0,
+    tlsHandshakes: 0,
+    tlsResumed: 0,
+    tlsFailed: 0,
+    refusedFull: 0,
+    refusedAddress: 0,
+    refusedProxy: 0,
+    connectionsShed: 0,
+    clientsTooSlow: 0,
+    http2Faults: 0,
+    rejectedMalformed: 0,
+    rejectedTooLarge: 0,
+    rejectedTooSlow: 0,
+    rejectedUpgrade: 0,
+    rejectedUnsupported: 0,
+    rejectedFull: 0,
+    deniedByRule: 0,
+    deniedByPassword: 0,
     cgiStarted: 0,
     cgiFailed: 0,
     cgiTimedOut: 0,
-    connectionsRefused: 0,
-    connectionsShed: 0,
-    clientsTooSlow: 0,
+    cacheHits: 0,
+    cacheMisses: 0,
+    cacheLoads: 0,
+    cacheEvicted: 0,
+    compressedFiles: 0,
+    compressedFromBytes: 0,
+    compressedToBytes: 0,
+    compressSkipped: 0,
     logLinesDropped: 0,
     busPublished: 0,
     busDelivered: 0,
     busDropped: 0,
-    durationUs: 0,
-    http2Faults: 0,
     wsDropped: 0,
     wsTooSlow: 0,
+    durationUs: 0,
   };
 }
 
@@ -246,35 +240,47 @@ export function emptyCgiCounters(): CgiCounters {
   return { started: 0, failed: 0, timedOut: 0, refused: 0, cpuMs: 0, peakBytes: 0 };
 }
 
-export function emptyTotals(): Totals {
+export function emptyGauges(): WorkerGauges {
   return {
-    vhosts: {},
-    cgi: {},
-    counters: emptyWorkerCounters(),
-    latency: Array.from({ length: LATENCY_BOUNDS_US.length + 1 }, () => 0),
+    openConnections: 0,
+    openTls: 0,
+    openHttp2: 0,
+    openWebSockets: 0,
+    openRaw: 0,
+    activeRequests: 0,
+    cgiAlive: 0,
+    heapBytes: 0,
+    loopLagMs: 0,
+    loopUtilization: 0,
+    cacheFiles: 0,
+    cacheBytes: 0,
+    compressedBytes: 0,
   };
 }
 
-/** Adds the counters of `from` into `into`, member by member. */
-export function addCounters<C extends Record<string, number>>(into: C, from: C): void {
-  for (const [name, value] of Object.entries(from))
-    (into as Record<string, number>)[name] = (into[name] ?? 0) + value;
+type Numbers = { [name: string]: number | number[] };
+
+/** Adds what `now` has beyond `before` into `into`, member by member; `now` alone where there is no `before`. */
+export function addGrowth<C extends Numbers>(into: C, now: C, before?: C): void {
+  const sums: Numbers = into;
+  for (const [name, value] of Object.entries(now)) {
+    const sum = sums[name];
+    const old = before?.[name];
+    if (typeof value === "number")
+      sums[name] = ((sum as number | undefined) ?? 0) + value - ((old as number | undefined) ?? 0);
+    else
+      for (const [at, part] of value.entries()) {
+        const parts = sum as number[];
+        parts[at] = (parts[at] ?? 0) + part - ((old as number[] | undefined)?.[at] ?? 0);
+      }
+  }
 }
 
-/** Adds one sample into running totals. */
-export function addSample(
-  totals: Totals,
-  from: Pick<Sample, "vhosts" | "counters" | "latency" | "cgi">,
-): void {
-  for (const [key, counters] of Object.entries(from.vhosts))
-    addCounters((totals.vhosts[key] ??= emptyVhostCounters()), counters);
-  addCounters(totals.counters, from.counters);
-  for (const [key, counters] of Object.entries(from.cgi)) {
-    const into = (totals.cgi[key] ??= emptyCgiCounters());
-    const peakBytes = Math.max(into.peakBytes, counters.peakBytes);
-    addCounters(into, counters);
-    into.peakBytes = peakBytes;
-  }
-  for (const [bucket, count] of from.latency.entries())
-    totals.latency[bucket] = (totals.latency[bucket] ?? 0) + count;
+/** Whether no member is less than it was: counters only grow. */
+export function hasGrown<C extends Numbers>(now: C, before: C): boolean {
+  return Object.entries(now).every(([name, value]) => {
+    const old = before[name];
+    if (typeof value === "number") return value >= (old as number);
+    return value.every((part, at) => part >= ((old as number[])[at] ?? 0));
+  });
 }

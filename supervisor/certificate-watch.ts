@@ -8,7 +8,7 @@ import { stat } from "node:fs/promises";
 import { vhostKey } from "../config/listeners.ts";
 import type { ServerConfig } from "../config/server.ts";
 import type { VhostSecrets } from "../ipc/messages.ts";
-import type { BoardCertificate } from "../ipc/stats.ts";
+import type { BoardCertificate } from "../ipc/board.ts";
 import type { Logger } from "../log/logger.ts";
 import { createInspector, SECRET_FILES, type SecretFinding, type SecretKey } from "./secrets.ts";
 

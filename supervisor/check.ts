@@ -103,6 +103,7 @@ async function provision(
       store() {},
       sample() {},
       watch() {},
+      recall() {},
       subscribe() {},
       publish() {},
       reopened() {},

@@ -3,14 +3,13 @@
 
 import type { Logger } from "../log/logger.ts";
 import type { ProvisionProblem } from "../config/problems.ts";
+import type { GenerationState } from "../ipc/board.ts";
 import type { VhostSecrets } from "../ipc/messages.ts";
 import { Progress } from "./progress.ts";
-import { drainLimitMs, nextRestart } from "./restart-policy.ts";
+import { drainLimitMs, drainMs, nextRestart } from "./restart-policy.ts";
 import { describeExit, emptySlot, GenerationError, type Slot } from "./slot.ts";
 import type { WorkerExit, WorkerProcess } from "./worker-process.ts";
 import { WorkerSource, type GenerationSpec, type WorkerHost } from "./worker-source.ts";
-
-export type GenerationState = "starting" | "ready" | "serving" | "draining" | "stopping" | "gone";
 
 const ORDER: readonly GenerationState[] = [
   "starting",
@@ -24,7 +23,8 @@ const ORDER: readonly GenerationState[] = [
 /** What a generation needs from the server around it. */
 export type GenerationHost = WorkerHost & {
   readonly log: Logger;
-  readonly onRestart: () => void;
+  /** A worker that served is replaced. */
+  readonly onRestart: (worker: WorkerProcess, why: string) => void;
   /** A worker has joined a generation that serves already. */
   readonly onJoined: (worker: WorkerProcess, generation: Generation) => void;
   /** The last worker has gone. */
@@ -145,7 +145,8 @@ export class Generation {
   drain(): void {
     this.#enter("draining");
     this.#cancelRestarts();
-    for (const worker of this.#workers) worker.drain();
+    const withinMs = drainMs(this.spec.config);
+    for (const worker of this.#workers) worker.drain(withinMs);
     this.#checkGone();
   }
 
@@ -247,7 +248,7 @@ export class Generation {
 
   /** Lets one worker finish what it has while the others serve on. */
   #release(worker: WorkerProcess): void {
-    worker.drain();
+    worker.drain(drainMs(this.spec.config));
     setTimeout(() => worker.kill("did not drain in time"), drainLimitMs(this.spec.config)).unref();
   }
 
@@ -262,7 +263,7 @@ export class Generation {
 
   #leaving(slot: Slot, worker: WorkerProcess, reason: string): void {
     this.#host.log.warn({ worker: worker.slot, pid: worker.pid }, `Worker leaves: ${reason}`);
-    if (slot.current === worker && this.#state === "serving") this.#restart(slot, worker);
+    if (slot.current === worker && this.#state === "serving") this.#restart(slot, worker, reason);
   }
 
   #exited(slot: Slot, worker: WorkerProcess, exit: WorkerExit): void {
@@ -280,22 +281,22 @@ export class Generation {
       reject(new GenerationError(`A new worker ended before it served (${why})`));
       // The one it was to follow has died meanwhile.
       const isVacant = slot.current === undefined && this.#slots.includes(slot);
-      if (isVacant && this.#state === "serving") this.#restart(slot, worker);
+      if (isVacant && this.#state === "serving") this.#restart(slot, worker, why);
     }
     if (slot.current === worker) {
       slot.current = undefined;
       if (this.#state === "serving") {
         this.#host.log.error({ worker: worker.slot, pid: worker.pid }, `Worker died (${why})`);
-        this.#restart(slot, worker);
+        this.#restart(slot, worker, why);
       }
     }
     this.#checkGone();
   }
 
-  #restart(slot: Slot, previous: WorkerProcess): void {
+  #restart(slot: Slot, previous: WorkerProcess, why: string): void {
     slot.current = undefined;
     this.#tellHealth();
-    this.#host.onRestart();
+    this.#host.onRestart(previous, why);
     // Somebody is on the way already.
     if (slot.successor) return;
     slot.delayMs = nextRestart(slot.delayMs, Date.now() - previous.startedAt);

@@ -22,7 +22,7 @@ export type GenerationsOptions = {
   readonly listeners: Listeners;
   readonly log: Logger;
   readonly events: Omit<GenerationHost["events"], "withdrawn" | "connections">;
-  readonly onRestart: () => void;
+  readonly onRestart: GenerationHost["onRestart"];
   readonly makeActivity: GenerationHost["makeActivity"];
 };
 

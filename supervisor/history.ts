@@ -2,11 +2,13 @@
 // since the server started, so the difference of any two is exact, percentiles included, whatever was missed between them.
 
 import {
-  LATENCY_BOUNDS_US,
+  HISTORY_COLUMNS,
+  HISTORY_COUNTERS,
+  HISTORY_GAUGES,
   type BoardWindow,
-  type Totals,
-  type VhostCounters,
-} from "../ipc/stats.ts";
+  type HistoryGauges,
+} from "../ipc/board.ts";
+import { LATENCY_BOUNDS_US, LATENCY_BUCKETS, type VhostCounters } from "../ipc/stats.ts";
 
 const SECOND_ROWS = 600;
 const MINUTE_ROWS = 24 * 60;
@@ -16,16 +18,10 @@ const MINUTE_MS = 60_000;
 const SLACK_MS = 500;
 /** Spans that people ask for. */
 const WINDOW_SECS = [60, 600, 3_600, 86_400] as const;
-const COUNTED = [
-  "requests",
-  "status4xx",
-  "status5xx",
-  "rx",
-  "tx",
-] as const satisfies readonly (keyof VhostCounters)[];
-const BUCKETS = LATENCY_BOUNDS_US.length + 1;
-/** Time, what is counted, latency. */
-const COLUMNS = 1 + COUNTED.length + BUCKETS;
+const LATENCY_AT = 1 + HISTORY_COUNTERS.length;
+const GAUGES_AT = LATENCY_AT + LATENCY_BUCKETS;
+
+type Sum = Pick<VhostCounters, (typeof HISTORY_COUNTERS)[number] | "latency">;
 
 /** Rows of numbers; the oldest goes when there is no room. The first number of a row is its time. */
 class Ring {
@@ -35,11 +31,11 @@ class Ring {
 
   constructor(rows: number) {
     this.#rows = rows;
-    this.#data = new Float64Array(rows * COLUMNS);
+    this.#data = new Float64Array(rows * HISTORY_COLUMNS);
   }
 
   push(row: Float64Array): void {
-    this.#data.set(row, (this.#written % this.#rows) * COLUMNS);
+    this.#data.set(row, (this.#written % this.#rows) * HISTORY_COLUMNS);
     this.#written += 1;
   }
 
@@ -53,9 +49,21 @@ class Ring {
     return undefined;
   }
 
+  /** Copies of all rows, the oldest first, their times moved by `offsetMs`. */
+  copy(offsetMs: number): Float64Array {
+    const oldest = Math.max(0, this.#written - this.#rows);
+    const copy = new Float64Array((this.#written - oldest) * HISTORY_COLUMNS);
+    for (let at = oldest; at < this.#written; at += 1) {
+      const start = (at - oldest) * HISTORY_COLUMNS;
+      copy.set(this.#row(at), start);
+      copy[start] = Math.round((copy[start] ?? 0) + offsetMs);
+    }
+    return copy;
+  }
+
   #row(at: number): Float64Array {
-    const start = (at % this.#rows) * COLUMNS;
-    return this.#data.subarray(start, start + COLUMNS);
+    const start = (at % this.#rows) * HISTORY_COLUMNS;
+    return this.#data.subarray(start, start + HISTORY_COLUMNS);
   }
 }
 
@@ -66,17 +74,22 @@ export class History {
   #lastMinute = -Infinity;
 
   /** Notes how things stand; to be called once a second. */
-  record(now: number, sum: VhostCounters, latency: Totals["latency"]): void {
-    const row = rowOf(now, sum, latency);
+  record(now: number, sum: Sum, gauges: HistoryGauges): void {
+    const row = rowOf(now, sum, gauges);
     this.#seconds.push(row);
     if (now - this.#lastMinute < MINUTE_MS - SLACK_MS) return;
     this.#lastMinute = now;
     this.#minutes.push(row);
   }
 
+  /** All rows as BoardHistory has them, one behind the other; `offsetMs` is between these times and the epoch. */
+  rows(offsetMs: number): { readonly seconds: Float64Array; readonly minutes: Float64Array } {
+    return { seconds: this.#seconds.copy(offsetMs), minutes: this.#minutes.copy(offsetMs) };
+  }
+
   /** The last minute, and longer spans as far as the server is old enough for them to tell more. */
-  windows(now: number, sum: VhostCounters, latency: Totals["latency"]): BoardWindow[] {
-    const current = rowOf(now, sum, latency);
+  windows(now: number, sum: Sum): BoardWindow[] {
+    const current = rowOf(now, sum, undefined);
     const windows: BoardWindow[] = [];
     let shorterMs = 0;
     for (const secs of WINDOW_SECS) {
@@ -91,11 +104,13 @@ export class History {
   }
 }
 
-function rowOf(now: number, sum: VhostCounters, latency: Totals["latency"]): Float64Array {
-  const row = new Float64Array(COLUMNS);
+function rowOf(now: number, sum: Sum, gauges: HistoryGauges | undefined): Float64Array {
+  const row = new Float64Array(HISTORY_COLUMNS);
   row[0] = now;
-  for (const [index, name] of COUNTED.entries()) row[1 + index] = sum[name];
-  row.set(latency.slice(0, BUCKETS), 1 + COUNTED.length);
+  for (const [index, name] of HISTORY_COUNTERS.entries()) row[1 + index] = sum[name];
+  row.set(sum.latency.slice(0, LATENCY_BUCKETS), LATENCY_AT);
+  for (const [index, name] of HISTORY_GAUGES.entries())
+    row[GAUGES_AT + index] = gauges?.[name] ?? 0;
   return row;
 }
 
@@ -106,11 +121,11 @@ function describeWindow(
   current: Float64Array,
 ): BoardWindow {
   const grown = current.map((value, column) => value - (before[column] ?? 0));
-  const perSec = (name: (typeof COUNTED)[number]): number => {
-    const total = grown[1 + COUNTED.indexOf(name)] ?? 0;
+  const perSec = (name: (typeof HISTORY_COUNTERS)[number]): number => {
+    const total = grown[1 + HISTORY_COUNTERS.indexOf(name)] ?? 0;
     return Math.round((total / spanMs) * MS_PER_SEC * 100) / 100;
   };
-  const buckets = grown.subarray(1 + COUNTED.length);
+  const buckets = grown.subarray(LATENCY_AT, GAUGES_AT);
   return {
     secs,
     measuredSecs: Math.round(spanMs / MS_PER_SEC),

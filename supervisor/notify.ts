@@ -1,7 +1,7 @@
 // Tells a service manager how the server is: sd_notify(3) as systemd defines it. Without NOTIFY_SOCKET nothing happens.
 // The watchdog is fed only while the current generation has a worker that serves.
 
-import type { Board } from "../ipc/stats.ts";
+import type { Board } from "../ipc/board.ts";
 import type { Logger } from "../log/logger.ts";
 import { openNotifySocket, type NotifySocket } from "../posix/notify.ts";
 

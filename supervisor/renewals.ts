@@ -1,7 +1,7 @@
 // What is renewed while a configuration serves, each after its own time: the secret of session tickets, and certificates.
 
 import type { LoadedConfig } from "../config/load.ts";
-import type { BoardCertificate } from "../ipc/stats.ts";
+import type { BoardCertificate } from "../ipc/board.ts";
 import type { Logger } from "../log/logger.ts";
 import { createCertificateWatch, type CertificateWatch } from "./certificate-watch.ts";
 import type { Generation } from "./generation.ts";

@@ -12,11 +12,18 @@ export const KILL_GRACE_MS = 2_000;
 /** Time over which a draining worker spreads the end of its WebSockets, see worker/drain.ts. */
 const DRAIN_SPREAD_MS = 10_000;
 
+/** After this long a draining worker has cut what it did not finish, milliseconds. */
+export function drainMs({ global, vhosts }: ServerConfig): number {
+  const longestSecs = vhosts.reduce(
+    (longest, vhost) => Math.max(longest, vhost["drain-secs"] ?? 0),
+    global["drain-secs"],
+  );
+  return longestSecs * MS_PER_SEC + DRAIN_SPREAD_MS;
+}
+
 /** After this long a draining worker is killed, milliseconds. */
-export function drainLimitMs({ global, vhosts }: ServerConfig): number {
-  const drainSecs = vhosts.map((vhost) => vhost["drain-secs"] ?? 0);
-  const longestSecs = Math.max(global["drain-secs"], ...drainSecs);
-  return longestSecs * MS_PER_SEC + DRAIN_SPREAD_MS + KILL_GRACE_MS;
+export function drainLimitMs(config: ServerConfig): number {
+  return drainMs(config) + KILL_GRACE_MS;
 }
 
 /** Delay before the next start of a slot, milliseconds. */

@@ -1,42 +1,42 @@
-// The statistics of all workers as one: the latest sample of each that lives, plus what those that left had counted.
-// Totals never go back. A worker killed with -9 takes at most its last interval with it; that is counted.
+// The statistics of all workers as one board: what they have counted together, and how each that lives stands. A worker killed
+// with -9 takes at most its last interval with it; that is counted.
 
 import { vhostKey } from "../config/listeners.ts";
 import type { ServerConfig } from "../config/server.ts";
+import type {
+  Board,
+  BoardCertificate,
+  BoardDeath,
+  BoardListener,
+  BoardReload,
+  BoardVhost,
+  HistoryGauges,
+} from "../ipc/board.ts";
 import {
-  addCounters,
-  addSample,
-  emptyTotals,
+  addGrowth,
+  emptyGauges,
   emptyVhostCounters,
   LATENCY_BOUNDS_US,
   mountKey,
-  type Board,
-  type BoardCertificate,
-  type BoardReload,
-  type BoardVhost,
   type CgiCounters,
   type CgiGauges,
+  type MountCounters,
   type Sample,
-  type Totals,
   type VhostCounters,
-  type WorkerGauges,
 } from "../ipc/stats.ts";
 import type { Generation } from "./generation.ts";
 import { formatOrigin } from "./greeting.ts";
 import { History } from "./history.ts";
 import type { Listener } from "./listeners.ts";
+import { emptyTally, Totals, type Tally } from "./totals.ts";
 import type { ProcessUsage } from "./usage.ts";
 import type { WorkerProcess } from "./worker-process.ts";
 
-const NO_GAUGES: WorkerGauges = {
-  openConnections: 0,
-  openWebSockets: 0,
-  activeRequests: 0,
-  cgiAlive: 0,
-  heapBytes: 0,
-  loopLagMs: 0,
-  loopUtilization: 0,
-};
+/** Generations whose sums are kept: many more than are alive at a time. */
+const MAX_GENERATIONS = 16;
+/** Deaths that are remembered. */
+const MAX_DEATHS = 10;
+const MS_PER_SEC = 1_000;
 
 export type BoardFacts = {
   readonly version: string;
@@ -51,76 +51,74 @@ export type BoardFacts = {
   readonly certificate: (vhost: number) => BoardCertificate | undefined;
 };
 
+/** What was described already, for a configuration as it is served. */
+type Described = {
+  readonly of: readonly unknown[];
+  readonly listeners: readonly BoardListener[];
+  readonly vhosts: readonly BoardVhost[];
+};
+
 /** The board of one supervisor. */
 export class StatsBoard {
-  readonly #latest = new Map<WorkerProcess, Sample>();
-  readonly #retired: Totals = emptyTotals();
-  /** Names that any configuration of this server has had: what else a worker counts is none of ours. */
-  readonly #known = new Set<string>();
+  readonly #tallies = new Map<WorkerProcess, Tally>();
+  readonly #totals = new Totals();
+  readonly #generations = new Map<number, VhostCounters>();
   readonly #left = new WeakSet<WorkerProcess>();
   readonly #history = new History();
+  #deaths: readonly BoardDeath[] = [];
   #samplesLost = 0;
   #restarts = 0;
+  #described: Described | undefined;
 
   constructor() {
-    this.tick();
+    this.tick(() => ({ cpuPercent: 0, memoryBytes: 0 }));
   }
 
   /** From now on workers may have this configuration. */
   know(config: ServerConfig): void {
-    for (const vhost of config.vhosts) {
-      const key = vhostKey(vhost);
-      this.#known.add(key);
-      for (const { mountpoint } of vhost.mounts) this.#known.add(mountKey(key, mountpoint));
-    }
+    this.#totals.know(config);
   }
 
-  /** The newest sample of a worker replaces its older one: samples are cumulative. */
+  /** What a worker says it has counted since it started. */
   record(worker: WorkerProcess, sample: Sample, last: boolean): void {
     if (this.#left.has(worker)) return;
-    // Totals outlive workers, so names of a worker's own making would be kept for ever.
-    if (!this.#isOurs(sample)) return worker.kill("Sent statistics of what is not configured");
-    this.#latest.set(worker, sample);
+    let tally = this.#tallies.get(worker);
+    if (!tally) this.#tallies.set(worker, (tally = emptyTally()));
+    const fault = this.#totals.add(tally, sample, [this.#sumOf(worker.generation)]);
+    if (fault !== undefined) return worker.kill(fault);
     if (!last) return;
     this.#left.add(worker);
-    this.#retire(worker);
-  }
-
-  #isOurs({ vhosts, cgi, cgiGauges, latency }: Sample): boolean {
-    if (latency.length > LATENCY_BOUNDS_US.length + 1) return false;
-    return [vhosts, cgi, cgiGauges].every((table) =>
-      Object.keys(table).every((name) => this.#known.has(name)),
-    );
+    this.#forget(worker);
   }
 
   /** A worker is gone. Without a final sample its last interval is lost, and said to be. */
   depart(worker: WorkerProcess): void {
-    if (!this.#latest.has(worker)) return;
+    if (!this.#tallies.has(worker)) return;
     this.#samplesLost += 1;
-    this.#retire(worker);
+    this.#forget(worker);
   }
 
-  countRestart(): void {
+  /** A worker that served is replaced, because of `why`. */
+  countRestart({ id, slot, pid }: Pick<WorkerProcess, "id" | "slot" | "pid">, why: string): void {
     this.#restarts += 1;
-  }
-
-  totals(): Totals {
-    const totals = emptyTotals();
-    addSample(totals, this.#retired);
-    for (const sample of this.#latest.values()) addSample(totals, sample);
-    return totals;
+    const death = { at: Date.now(), worker: id, slot, pid, why };
+    this.#deaths = [death, ...this.#deaths].slice(0, MAX_DEATHS);
   }
 
   /** Once a second: how things stand goes into the history. */
-  tick(): void {
-    const totals = this.totals();
-    this.#history.record(performance.now(), sumVhosts(totals), totals.latency);
+  tick(usage: BoardFacts["usage"]): void {
+    this.#history.record(performance.now(), this.#totals.sum, this.#gauges(usage));
   }
 
-  /** Everything as it stands now. */
+  /** All that was noted, with times of the clock as it is now. */
+  history(): ReturnType<History["rows"]> {
+    return this.#history.rows(Date.now() - performance.now());
+  }
+
+  /** Everything as it stands now. What has not changed since the last time is the same object. */
   snapshot(facts: BoardFacts): Board {
-    const totals = this.totals();
-    const sum = sumVhosts(totals);
+    const generations = [...facts.generations];
+    const { listeners, vhosts } = this.#describe(facts);
     return {
       version: facts.version,
       pid: process.pid,
@@ -129,95 +127,55 @@ export class StatsBoard {
       now: Date.now(),
       generation: facts.generation,
       restarts: this.#restarts,
+      deaths: this.#deaths,
       samplesLost: this.#samplesLost,
-      listeners: [
-        ...facts.listeners.map((listener) => describeListener(listener, facts.config)),
-        ...facts.missing.map((name) => ({
-          address: name,
-          secure: false,
-          vhosts: [],
-          state: "waiting" as const,
-        })),
-      ],
-      workers: [...facts.generations].flatMap((generation) =>
-        [...generation.workers].map((worker) => this.#describeWorker(worker, facts.usage)),
+      listeners,
+      generations: generations.map((generation) => this.#describeGeneration(generation)),
+      workers: generations.flatMap(({ workers }) =>
+        [...workers].map((worker) => this.#describeWorker(worker, facts.usage)),
       ),
-      vhosts: describeVhosts(facts, totals, (mount) => this.#describePrograms(mount, totals)),
-      totals: sum,
-      counters: totals.counters,
-      latency: totals.latency,
+      vhosts,
+      totals: copyOf(this.#totals.sum),
+      counters: { ...this.#totals.counters },
       latencyBoundsUs: LATENCY_BOUNDS_US,
-      recent: this.#history.windows(performance.now(), sum, totals.latency),
+      recent: this.#history.windows(performance.now(), this.#totals.sum),
       lastReload: facts.lastReload,
     };
   }
 
-  /** What a mount of programs has counted, and how it stands in all workers together. */
-  #describePrograms(mount: string, totals: Totals): { cgi?: CgiCounters & CgiGauges } {
-    const counters = totals.cgi[mount];
-    if (!counters) return {};
-    const gauges: CgiGauges = { alive: 0, queued: 0 };
-    for (const { cgiGauges } of this.#latest.values()) addCounters(gauges, cgiGauges[mount] ?? {});
-    return { cgi: { ...counters, ...gauges } };
+  #describe(facts: BoardFacts): Described {
+    const { changed } = this.#totals;
+    const of = [facts.config, facts.listeners, facts.missing];
+    const before = this.#described;
+    const isSame = before?.of.every((part, index) => part === of[index]) ?? false;
+    const ports = isSame ? [] : portsOf(facts.listeners);
+    const vhosts = facts.config.vhosts.map((vhost, index): BoardVhost => {
+      const known = isSame ? before?.vhosts[index] : undefined;
+      const certificate = facts.certificate(index);
+      if (known && !changed.has(known.key) && isSameCertificate(known.certificate, certificate))
+        return known;
+      return this.#describeVhost(
+        vhost,
+        known?.port ?? ports[index] ?? vhost.port ?? 0,
+        certificate,
+      );
+    });
+    changed.clear();
+    const listeners = isSame && before ? before.listeners : describeListeners(facts);
+    return (this.#described = { of, listeners, vhosts });
   }
 
-  #retire(worker: WorkerProcess): void {
-    const sample = this.#latest.get(worker);
-    if (!sample) return;
-    this.#latest.delete(worker);
-    addSample(this.#retired, sample);
-  }
-
-  #describeWorker(
-    worker: WorkerProcess,
-    usage: (pid: number) => ProcessUsage,
-  ): Board["workers"][number] {
-    return {
-      id: worker.id,
-      slot: worker.slot,
-      generation: worker.generation,
-      pid: worker.pid,
-      state: worker.state,
-      uptimeSecs: Math.round((Date.now() - worker.startedAt) / 1000),
-      ...usage(worker.pid),
-      gauges: this.#latest.get(worker)?.gauges ?? NO_GAUGES,
-    };
-  }
-}
-
-/** All vhosts together, also those that a reload removed. */
-function sumVhosts(totals: Totals): VhostCounters {
-  const sum = emptyVhostCounters();
-  for (const counters of Object.values(totals.vhosts)) addCounters(sum, counters);
-  return sum;
-}
-
-function describeListener(listener: Listener, config: ServerConfig): Board["listeners"][number] {
-  const indexes = [
-    ...listener.vhosts,
-    ...listener.overrides.flatMap((override) => override.vhosts),
-  ];
-  const vhosts = indexes.map((index) => config.vhosts[index]?.name ?? "");
-  return { address: listener.bound, secure: listener.secure, vhosts, state: "open" };
-}
-
-function describeVhosts(
-  facts: BoardFacts,
-  totals: Totals,
-  programs: (mount: string) => { cgi?: CgiCounters & CgiGauges },
-): BoardVhost[] {
-  return facts.config.vhosts.map((vhost, index): BoardVhost => {
+  #describeVhost(
+    vhost: ServerConfig["vhosts"][number],
+    port: number,
+    certificate: BoardCertificate | undefined,
+  ): BoardVhost {
     const key = vhostKey(vhost);
-    const listener = facts.listeners.find((candidate) =>
-      [candidate.vhosts, ...candidate.overrides.map((override) => override.vhosts)].some((list) =>
-        list.includes(index),
-      ),
-    );
-    const certificate = facts.certificate(index);
+    const counters = this.#totals.vhosts.get(key);
     return {
       key,
       name: vhost.name,
-      port: listener?.port ?? vhost.port ?? 0,
+      port,
       secure: vhost["host-ssl-cert"] !== undefined,
       sts: vhost.sts !== false,
       ...(certificate && { certificate }),
@@ -229,10 +187,136 @@ function describeVhosts(
         cacheReuse: mount["cache-reuse"],
         cacheRevalidate: mount["cache-revalidate"],
         cacheIntermediaries: mount["cache-intermediaries"],
-        ...programs(mountKey(key, mount.mountpoint)),
+        ...this.#describeMount(mountKey(key, mount.mountpoint)),
       })),
       protocols: vhost["ws-protocols"].map((protocol) => protocol.name),
-      counters: totals.vhosts[key] ?? emptyVhostCounters(),
+      counters: counters ? copyOf(counters) : emptyVhostCounters(),
     };
-  });
+  }
+
+  /** What a mount has counted, and how its programs stand in all workers together. */
+  #describeMount(key: string): { counters?: MountCounters; cgi?: CgiCounters & CgiGauges } {
+    const { mounts, cgi } = this.#totals;
+    const counters = mounts.get(key);
+    const programs = cgi.get(key);
+    const gauges: CgiGauges = { alive: 0, queued: 0 };
+    if (programs)
+      for (const { cgiGauges } of this.#tallies.values()) addGrowth(gauges, cgiGauges[key] ?? {});
+    return {
+      ...(counters && { counters: copyOf(counters) }),
+      ...(programs && { cgi: { ...programs, ...gauges } }),
+    };
+  }
+
+  #describeGeneration(generation: Generation): Board["generations"][number] {
+    const { number, state, startedAt, workers } = generation;
+    const ends = [...workers].flatMap(({ endsAt }) => endsAt ?? []);
+    return {
+      number,
+      state,
+      startedAt,
+      ...(state !== "serving" && ends.length > 0 && { endsAt: Math.max(...ends) }),
+      counters: copyOf(this.#sumOf(number)),
+    };
+  }
+
+  #describeWorker(
+    worker: WorkerProcess,
+    usage: (pid: number) => ProcessUsage,
+  ): Board["workers"][number] {
+    const tally = this.#tallies.get(worker);
+    return {
+      id: worker.id,
+      slot: worker.slot,
+      generation: worker.generation,
+      pid: worker.pid,
+      state: worker.state,
+      uptimeSecs: Math.round((Date.now() - worker.startedAt) / MS_PER_SEC),
+      ...usage(worker.pid),
+      ...(worker.endsAt !== undefined && { endsAt: worker.endsAt }),
+      counters: tally ? copyOf(tally.sum) : emptyVhostCounters(),
+      gauges: tally?.gauges ?? emptyGauges(),
+    };
+  }
+
+  #gauges(usage: BoardFacts["usage"]): HistoryGauges {
+    const sum: HistoryGauges = {
+      openConnections: 0,
+      openWebSockets: 0,
+      activeRequests: 0,
+      cpuPercent: 0,
+      memoryBytes: 0,
+      loopLagMs: 0,
+    };
+    for (const [worker, { gauges }] of this.#tallies) {
+      const { cpuPercent, memoryBytes } = usage(worker.pid);
+      sum.openConnections += gauges.openConnections;
+      sum.openWebSockets += gauges.openWebSockets;
+      sum.activeRequests += gauges.activeRequests;
+      sum.cpuPercent += cpuPercent;
+      sum.memoryBytes += memoryBytes;
+      sum.loopLagMs = Math.max(sum.loopLagMs, gauges.loopLagMs);
+    }
+    return sum;
+  }
+
+  #sumOf(generation: number): VhostCounters {
+    let sum = this.#generations.get(generation);
+    if (sum) return sum;
+    const [oldest] = this.#generations.keys();
+    if (this.#generations.size >= MAX_GENERATIONS && oldest !== undefined)
+      this.#generations.delete(oldest);
+    this.#generations.set(generation, (sum = emptyVhostCounters()));
+    return sum;
+  }
+
+  #forget(worker: WorkerProcess): void {
+    const tally = this.#tallies.get(worker);
+    this.#tallies.delete(worker);
+    if (tally) this.#totals.leave(tally);
+  }
+}
+
+function copyOf<C extends VhostCounters | MountCounters>(counters: C): C {
+  return { ...counters, latency: [...counters.latency] };
+}
+
+function isSameCertificate(
+  one: BoardCertificate | undefined,
+  other: BoardCertificate | undefined,
+): boolean {
+  return (
+    one?.expiresAt === other?.expiresAt &&
+    one?.daysLeft === other?.daysLeft &&
+    one?.problem === other?.problem
+  );
+}
+
+/** By the number of the vhost. */
+function portsOf(listeners: readonly Listener[]): number[] {
+  const ports: number[] = [];
+  for (const listener of listeners)
+    for (const index of indexesOf(listener)) ports[index] ??= listener.port;
+  return ports;
+}
+
+function indexesOf({ vhosts, overrides }: Listener): number[] {
+  return [...vhosts, ...overrides.flatMap((override) => override.vhosts)];
+}
+
+function describeListeners({ listeners, missing, config }: BoardFacts): BoardListener[] {
+  return [
+    ...listeners.map((listener): BoardListener => ({
+      address: listener.bound,
+      secure: listener.secure,
+      vhosts: indexesOf(listener).map((index) => config.vhosts[index]?.name ?? ""),
+      state: "open",
+    })),
+    ...missing.map((address): BoardListener => ({
+      address,
+      secure: false,
+      vhosts: [],
+      state: "waiting",
+    })),
+  ];
 }

@@ -4,7 +4,7 @@
 import type { LoadedConfig } from "../config/load.ts";
 import { formatProblem, limitProblems } from "../config/problems.ts";
 import { ACTIVITY_BYTES } from "../ipc/activity.ts";
-import type { Board, BoardReload } from "../ipc/stats.ts";
+import type { Board, BoardReload } from "../ipc/board.ts";
 import type { Logger } from "../log/logger.ts";
 import { createSharedFiles, type SharedFile } from "../posix/shared-file.ts";
 import { hasInterface } from "./addresses.ts";
@@ -88,7 +88,7 @@ export class Supervisor {
       listeners: this.#listeners,
       log: options.log,
       events: this.#switchboard.events,
-      onRestart: () => this.#switchboard.board.countRestart(),
+      onRestart: (worker, why) => this.#switchboard.board.countRestart(worker, why),
       makeActivity: () => this.#makeActivity?.(),
     });
   }
@@ -294,7 +294,7 @@ export class Supervisor {
 
   async #tick(): Promise<void> {
     this.#orphans?.sweep();
-    this.#switchboard.board.tick();
+    this.#switchboard.board.tick((pid) => this.#usage.of(pid));
     this.#renewals.tick(this.#loaded);
     await this.#usage.refresh([...this.#generations.workers()].map((worker) => worker.pid));
     this.#switchboard.show();

@@ -3,8 +3,9 @@
 
 import { protocolScope } from "../config/listeners.ts";
 import type { LoadedConfig } from "../config/load.ts";
-import type { Board } from "../ipc/stats.ts";
+import type { Board } from "../ipc/board.ts";
 import type { Logger } from "../log/logger.ts";
+import { BoardWatchers } from "./board-watchers.ts";
 import { createBusBroker } from "./bus-broker.ts";
 import type { GenerationsOptions } from "./generations.ts";
 import { createLogMender } from "./log-files.ts";
@@ -26,12 +27,11 @@ export type SwitchboardOptions = {
 export class Switchboard {
   readonly board = new StatsBoard();
   readonly events: GenerationsOptions["events"];
-  readonly #status: () => Board | undefined;
-  readonly #watchers = new Set<WorkerProcess>();
+  readonly #watchers: BoardWatchers;
   readonly #store: ReturnType<typeof createSharedStore>;
 
   constructor({ log, status, mendLogs, onExit }: SwitchboardOptions) {
-    this.#status = status;
+    this.#watchers = new BoardWatchers({ board: status, history: () => this.board.history() });
     const broker = createBusBroker((to) =>
       log.warn({ worker: to.slot, pid: to.pid }, "Bus message lost: the worker reads too slowly"),
     );
@@ -41,7 +41,8 @@ export class Switchboard {
     this.#store = store;
     this.events = {
       sample: (worker, sample, last) => this.board.record(worker, sample, last),
-      watch: (worker, on) => this.#watch(worker, on),
+      watch: (worker, on) => this.#watchers.watch(worker, on),
+      recall: (worker) => this.#watchers.recall(worker),
       subscribe: (worker, topic, on) => broker.subscribe(worker, topic, on),
       publish: (worker, topic, data) => broker.publish(worker, topic, data),
       connected: (worker) => store.join(worker),
@@ -54,7 +55,7 @@ export class Switchboard {
         this.board.depart(worker);
         broker.depart(worker);
         store.depart(worker);
-        this.#watchers.delete(worker);
+        this.#watchers.depart(worker);
         onExit(worker);
       },
     };
@@ -73,18 +74,6 @@ export class Switchboard {
 
   /** Shows the board to the workers that watch it. */
   show(): void {
-    const board = this.#watchers.size > 0 ? this.#status() : undefined;
-    if (!board) return;
-    for (const worker of this.#watchers) if (!worker.congested) worker.tell("board", board);
-  }
-
-  #watch(worker: WorkerProcess, on: boolean): void {
-    if (!on) {
-      this.#watchers.delete(worker);
-      return;
-    }
-    this.#watchers.add(worker);
-    const board = this.#status();
-    if (board) worker.tell("board", board);
+    this.#watchers.tick();
   }
 }

@@ -5,8 +5,9 @@ import type { Duplex } from "node:stream";
 import { readActivity } from "../ipc/activity.ts";
 import { createChannel, type Channel } from "../ipc/channel.ts";
 import { FrameError } from "../ipc/frame.ts";
+import type { WorkerState } from "../ipc/board.ts";
 import { toSupervisor, toWorker, type ToSupervisor, type VhostSecrets } from "../ipc/messages.ts";
-import type { Sample, WorkerState } from "../ipc/stats.ts";
+import type { Sample } from "../ipc/stats.ts";
 import type { StoreChange } from "../ipc/store.ts";
 import type { Handover } from "../posix/handover.ts";
 import type { SharedFile } from "../posix/shared-file.ts";
@@ -38,6 +39,7 @@ export type WorkerEvents = {
   readonly leaving: (worker: WorkerProcess, reason: string) => void;
   readonly sample: (worker: WorkerProcess, sample: Sample, last: boolean) => void;
   readonly watch: (worker: WorkerProcess, on: boolean) => void;
+  readonly recall: (worker: WorkerProcess) => void;
   readonly subscribe: (worker: WorkerProcess, topic: string, on: boolean) => void;
   readonly publish: (worker: WorkerProcess, topic: string, data: Uint8Array) => void;
   readonly store: (worker: WorkerProcess, change: StoreChange) => void;
@@ -63,6 +65,7 @@ export class WorkerProcess {
   #handover: Handover | undefined;
   readonly #onWithdrawn: () => void;
   #endReason = "";
+  #endsAt: number | undefined;
 
   constructor(spec: WorkerSpec, events: WorkerEvents) {
     this.#activity = spec.activity;
@@ -124,14 +127,26 @@ export class WorkerProcess {
     this.#channel.send("open", {});
   }
 
-  drain(): void {
+  /** It finishes what it has, and what is left after `withinMs` is cut. */
+  drain(withinMs: number): void {
     this.#enter("draining");
+    this.#endWithin(withinMs);
     this.#channel.send("drain", {});
   }
 
   stop(withinMs: number): void {
     this.#enter("stopping");
+    this.#endWithin(withinMs);
     this.#channel.send("stop", { withinMs });
+  }
+
+  /** When it is over at the latest, milliseconds since the epoch; undefined while it serves. */
+  get endsAt(): number | undefined {
+    return this.#endsAt;
+  }
+
+  #endWithin(ms: number): void {
+    this.#endsAt = Math.min(this.#endsAt ?? Infinity, Date.now() + ms);
   }
 
   shed(): void {
@@ -210,6 +225,7 @@ export class WorkerProcess {
       reopened: ({ failed }) => events.reopened(this, failed),
       logsLost: () => events.logsLost(),
       watch: ({ on }) => events.watch(this, on),
+      recall: () => events.recall(this),
       subscribe: ({ topic, on }) => events.subscribe(this, topic, on),
       publish: ({ topic, data }) => events.publish(this, topic, data),
       store: (change) => events.store(this, change),

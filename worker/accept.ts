@@ -38,6 +38,7 @@ export function createAcceptor(
   // One for all connections.
   const countClosed = (): void => void (counters.openConnections -= 1);
   function take(socket: net.Socket): void {
+    counters.worker.connectionsAccepted += 1;
     counters.openConnections += 1;
     socket.on("close", countClosed);
     onConnection(socket);

@@ -98,15 +98,15 @@ export function createAdmission(options: AdmissionOptions): Admission {
     return counters.openConnections - closing() <= max;
   }
 
-  function refuse(socket: Socket, kind: string, message: string): void {
-    worker.connectionsRefused += 1;
+  function refuse(socket: Socket, kind: "address" | "proxy", message: string): void {
+    worker[kind === "address" ? "refusedAddress" : "refusedProxy"] += 1;
     reports.say(kind, message);
     socket.destroy();
   }
 
   /** In clear the client can be told. */
   function sayFull(socket: Socket, isSecure: boolean): void {
-    worker.connectionsRefused += 1;
+    worker.refusedFull += 1;
     reports.say("full", `Refused a connection: ${max} are open`);
     if (isSecure || farewells >= MAX_FAREWELLS) return void socket.destroy();
     farewells += 1;

@@ -62,6 +62,8 @@ export function createArrivals(listener: WorkerListener, options: ArrivalOptions
 
   if (!listener.secure) return { take: (socket) => adopt(socket), tls: undefined };
 
+  // One for all connections.
+  const countClosed = (): void => void (counters.openTls -= 1);
   const plain = { router, counters, serverString: config.global["server-string"] };
   const indexes = [listener, ...listener.overrides].flatMap(({ vhosts }) => vhosts);
   const isClearTaken = indexes.some((index) => {
@@ -85,7 +87,12 @@ export function createArrivals(listener: WorkerListener, options: ArrivalOptions
     ticketSecret: configuration.ticketSecret,
     log,
     handshakeMs: withinMs,
-    onSecure: adopt,
+    counts: counters.worker,
+    onSecure(socket, session) {
+      counters.openTls += 1;
+      socket.once("close", countClosed);
+      adopt(socket, session);
+    },
     onText(socket) {
       if (hasLeft(socket, listener)) return void socket.destroy();
       const vhost = router.find(listener.address, localAddressOf(socket), undefined);

@@ -1,7 +1,7 @@
 // One board on request, for mounts: everybody who asks within a second shares one, so that scrapes cost the supervisor
 // no more than one watcher does.
 
-import type { Board } from "../ipc/stats.ts";
+import type { Board } from "../ipc/board.ts";
 import { HttpError } from "./http/exchange.ts";
 
 /** Samples come once a second; a board of this age is as good as a new one. */

@@ -1,6 +1,7 @@
 // Encodes files in threads and keeps the results: each version of a file is encoded once per coding, however many ask for it at once.
 // When too much is asked, nobody waits: the file goes out as it is.
 
+import type { WorkerCounters } from "../ipc/stats.ts";
 import type { Logger } from "../log/logger.ts";
 import { createByteCache } from "./byte-cache.ts";
 import type { CompressInput } from "./compress-task.ts";
@@ -26,11 +27,18 @@ export type CompressSource = {
   readonly read: () => Promise<Uint8Array>;
 };
 
+type Counts = Pick<
+  WorkerCounters,
+  "compressedFiles" | "compressedFromBytes" | "compressedToBytes" | "compressSkipped"
+>;
+
 export interface Compressor {
   /** What is known already: the result, "useless" where it saves nothing, or undefined. */
   known(identity: string, coding: Coding): Uint8Array | "useless" | undefined;
   /** The encoded file; undefined where that saves nothing, or where too many are waiting. */
   compress(source: CompressSource, coding: Coding): Promise<Uint8Array | undefined>;
+  /** Bytes kept. */
+  readonly bytes: number;
   /** Ends the threads. */
   close(): void;
 }
@@ -38,7 +46,15 @@ export interface Compressor {
 type Kept = { readonly bytes: Uint8Array | "useless" };
 
 /** Makes the compressor of a worker; threads start with the first file. */
-export function createCompressor(log: Logger): Compressor {
+export function createCompressor(
+  log: Logger,
+  counts: Counts = {
+    compressedFiles: 0,
+    compressedFromBytes: 0,
+    compressedToBytes: 0,
+    compressSkipped: 0,
+  },
+): Compressor {
   const cache = createByteCache<Kept>(CACHE_BYTES);
   const running = new Map<string, Promise<Uint8Array | undefined>>();
   const pool = createPool<CompressInput, Uint8Array>({
@@ -62,6 +78,9 @@ export function createCompressor(log: Logger): Compressor {
       log.error({ err: error }, `Cannot encode a file as ${coding}`);
     }
     if (!encoded) return undefined;
+    counts.compressedFiles += 1;
+    counts.compressedFromBytes += source.size;
+    counts.compressedToBytes += encoded.length;
     const isWorthIt = encoded.length < source.size;
     const kept = isWorthIt ? encoded : ("useless" as const);
     cache.set(key, { bytes: kept }, isWorthIt ? encoded.length : 0);
@@ -69,6 +88,9 @@ export function createCompressor(log: Logger): Compressor {
   }
 
   return {
+    get bytes() {
+      return cache.bytes;
+    },
     known: (identity, coding) => cache.get(keyOf(identity, coding))?.bytes,
     async compress(source, coding) {
       const key = keyOf(source.identity, coding);
@@ -76,7 +98,10 @@ export function createCompressor(log: Logger): Compressor {
       if (kept !== undefined) return kept === "useless" ? undefined : kept;
       const begun = running.get(key);
       if (begun) return begun;
-      if (running.size >= MAX_TASKS) return undefined;
+      if (running.size >= MAX_TASKS) {
+        counts.compressSkipped += 1;
+        return undefined;
+      }
       const task = encode(key, source, coding).finally(() => running.delete(key));
       running.set(key, task);
       return task;

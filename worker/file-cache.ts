@@ -1,6 +1,8 @@
 // Files in memory, for all mounts of a worker: how many bytes that may be, and who has to go. What is kept under which name,
 // and whether it is still true, is each mount's business (mounts/file/kept.ts).
 
+import type { WorkerCounters } from "../ipc/stats.ts";
+
 /** Something that is kept, and the table it stands in. */
 export type Kept = {
   readonly table: Map<string, Kept>;
@@ -11,12 +13,18 @@ export type Kept = {
   wasUsed: boolean;
 };
 
+type Counts = Pick<WorkerCounters, "cacheHits" | "cacheMisses" | "cacheLoads" | "cacheEvicted">;
+
 export type FileCache<K extends Kept = Kept> = {
   /** Keeps something under its name, in the place of what stands there; what nobody asked for goes to make room. */
   keep(item: K, kind: "file" | "note"): void;
   drop(item: K): void;
   /** A file that is larger than this is not kept. */
   readonly maxFileBytes: number;
+  /** Whoever answers from here, or could not, counts that. */
+  readonly counts: Counts;
+  /** Files kept now. */
+  readonly files: number;
   /** Bytes kept now. */
   readonly bytes: number;
 };
@@ -27,7 +35,10 @@ const MAX_FILE_BYTES = 256 * 1024;
 const MAX_NOTES = 4096;
 
 /** Makes a cache of up to `maxBytes`; 0 keeps nothing. */
-export function createFileCache<K extends Kept = Kept>(maxBytes: number): FileCache<K> {
+export function createFileCache<K extends Kept = Kept>(
+  maxBytes: number,
+  counts: Counts = { cacheHits: 0, cacheMisses: 0, cacheLoads: 0, cacheEvicted: 0 },
+): FileCache<K> {
   const files = new Set<K>();
   const notes = new Set<K>();
   let bytes = 0;
@@ -46,12 +57,19 @@ export function createFileCache<K extends Kept = Kept>(maxBytes: number): FileCa
         item.wasUsed = false;
         queue.delete(item);
         queue.add(item);
-      } else drop(item);
+      } else {
+        if (queue === files) counts.cacheEvicted += 1;
+        drop(item);
+      }
     }
   }
 
   return {
     maxFileBytes: maxBytes === 0 ? -1 : Math.min(MAX_FILE_BYTES, maxBytes),
+    counts,
+    get files() {
+      return files.size;
+    },
     get bytes() {
       return bytes;
     },
@@ -65,6 +83,7 @@ export function createFileCache<K extends Kept = Kept>(maxBytes: number): FileCa
         makeRoom(notes, () => notes.size > MAX_NOTES);
         return;
       }
+      counts.cacheLoads += 1;
       files.add(item);
       bytes += item.bytes;
       makeRoom(files, () => bytes > maxBytes);

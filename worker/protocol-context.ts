@@ -4,9 +4,9 @@
 import { protocolScope, vhostKey } from "../config/listeners.ts";
 import type { VhostConfig } from "../config/vhost.ts";
 import type { Configuration } from "../ipc/messages.ts";
-import type { Board } from "../ipc/stats.ts";
 import type { Logger } from "../log/logger.ts";
 import type { Activity } from "./activity.ts";
+import type { BoardClient } from "./board-client.ts";
 import type { BusClient } from "./bus.ts";
 import type { ProtocolHost } from "./protocol-host.ts";
 import type { ProtocolContext } from "./protocol.ts";
@@ -18,7 +18,7 @@ export type ProtocolServices = {
   readonly bus: BusClient;
   readonly store: StoreClient;
   readonly activity: Activity;
-  readonly watchBoard: (listener: (board: Board) => void) => () => void;
+  readonly board: Pick<BoardClient, "watch" | "readHistory">;
   /** Port the vhost is reached at. */
   readonly port: number;
   /** Called when the vhost stops. */
@@ -64,7 +64,8 @@ export function createProtocolContext(
       onDeparture: (listener) => bus.onDeparture(guard(listener)),
     },
     store: { ...store, onChange: (listener) => store.onChange(guard(listener)) },
-    watchBoard: (listener) => services.watchBoard(guard(listener)),
+    watchBoard: (listener) => services.board.watch(guard(listener)),
+    readHistory: () => services.board.readHistory(),
     every(ms, action) {
       const timer = setInterval(guard(action), ms);
       const cancel = (): void => {

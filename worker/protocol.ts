@@ -1,14 +1,14 @@
 // All that a protocol plugin sees of Portico. Plugins import this file and config/shape.ts, nothing else.
 
 import type { Duplex } from "node:stream";
-import type { Board } from "../ipc/stats.ts";
+import type { Board, BoardHistory } from "../ipc/board.ts";
 import type { Logger } from "../log/logger.ts";
 import type { ClientCertificate } from "./http/connection.ts";
 import type { ByteString, Exchange } from "./http/exchange.ts";
 
 export type { ClientCertificate } from "./http/connection.ts";
 export { HttpError, type Exchange } from "./http/exchange.ts";
-export type { Board, BoardVhost } from "../ipc/stats.ts";
+export type { Board, BoardHistory, BoardMount, BoardVhost } from "../ipc/board.ts";
 
 /** One WebSocket connection. */
 export interface Peer<Data = unknown> {
@@ -75,8 +75,10 @@ export type ProtocolContext = {
   readonly log: Logger;
   readonly bus: Bus;
   readonly store: Store;
-  /** The supervisor's statistics, about once a second while anybody watches. Returns the way to stop. */
+  /** The supervisor's statistics, about once a second while anybody watches. Vhosts and mounts that did not change are the same objects as before. Returns the way to stop. */
   readonly watchBoard: (listener: (board: Board) => void) => () => void;
+  /** What was counted before. */
+  readonly readHistory: () => Promise<BoardHistory>;
   /** Repeats until the vhost stops or the returned function is called. */
   readonly every: (ms: number, action: () => void) => () => void;
 };

@@ -4,6 +4,7 @@
 import type { Socket } from "node:net";
 import type { Logger } from "../log/logger.ts";
 import { admit } from "./access/guard.ts";
+import type { Counters } from "./counters.ts";
 import type { Connection } from "./http/connection.ts";
 import { HttpError } from "./http/exchange.ts";
 import type { RawConnection } from "./protocol.ts";
@@ -76,16 +77,19 @@ export function sniffHttp(socket: Socket, withinMs: number, done: (isHttp: boole
 const MAX_SNIFFED_BYTES = 64;
 
 /** The raw connections of one worker. */
-export function createRawTable(worker: number, log: Logger): RawTable {
+export function createRawTable(worker: number, counters: Counters, log: Logger): RawTable {
   const sockets = new Map<Socket, SiteVhost["config"]>();
   let lastId = 0;
 
   /** Bytes count for the vhost like those of requests. */
-  function meter(socket: Socket, { counters }: SiteVhost): void {
-    counters.connections += 1;
+  function meter(socket: Socket, vhost: SiteVhost): void {
+    vhost.counters.connections += 1;
+    counters.worker.rawConnections += 1;
+    counters.openRaw += 1;
     socket.once("close", () => {
-      counters.rx += socket.bytesRead;
-      counters.tx += socket.bytesWritten;
+      vhost.counters.rx += socket.bytesRead;
+      vhost.counters.tx += socket.bytesWritten;
+      counters.openRaw -= 1;
       sockets.delete(socket);
     });
   }
@@ -110,6 +114,7 @@ export function createRawTable(worker: number, log: Logger): RawTable {
         verdict instanceof Promise
       ) {
         vhost.counters.rejected += 1;
+        counters.worker.rejectedUnsupported += 1;
         log.debug(about, "Raw connection refused");
         socket.destroy();
         return;

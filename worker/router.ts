@@ -114,10 +114,10 @@ export function buildMountMatcher(
 
 /** Written out, because a spread costs each request five times as much. */
 function matched(
-  { config, mount, guard, headers }: Omit<MountMatch, "rest">,
+  { config, mount, guard, tally, headers }: Omit<MountMatch, "rest">,
   rest: ByteString,
 ): MountMatch {
-  return { config, mount, guard, headers, rest };
+  return { config, mount, guard, tally, headers, rest };
 }
 
 function withPages(fields: ConfiguredFields, pages: ErrorPages | undefined): ConfiguredFields {

@@ -3,7 +3,7 @@
 import type { Configuration } from "../ipc/messages.ts";
 import type { Logger } from "../log/logger.ts";
 import type { Activity } from "./activity.ts";
-import type { WatchBoard } from "./board-reader.ts";
+import type { BoardClient } from "./board-client.ts";
 import type { BusClient } from "./bus.ts";
 import type { Counters } from "./counters.ts";
 import type { Health } from "./health.ts";
@@ -18,6 +18,6 @@ export type SiteServices = {
   readonly activity: Activity;
   /** Asks for log files that are gone. */
   readonly askForLogs: () => void;
-  readonly watchBoard: WatchBoard;
+  readonly board: Pick<BoardClient, "watch" | "readHistory">;
   readonly health: Health;
 };

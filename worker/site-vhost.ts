@@ -9,6 +9,7 @@ import type { Identify } from "./client-address.ts";
 import type { Connection } from "./http/connection.ts";
 import type { ByteString, HttpError } from "./http/exchange.ts";
 import type { ConfiguredFields } from "./http/response-head.ts";
+import type { MountTally } from "./counters.ts";
 import type { Seats } from "./limits.ts";
 import type { Mount } from "./mount.ts";
 import type { ProtocolHost } from "./protocol-host.ts";
@@ -19,6 +20,8 @@ export type LiveMount = {
   readonly mount: Mount;
   /** Must let a request in before the mount, or anything that was kept of its answers, is asked. Knows the rules of the vhost too. */
   readonly guard?: Guard | undefined;
+  /** Undefined where nobody counts. */
+  readonly tally?: MountTally | undefined;
 };
 
 export type MountMatch = LiveMount & {

@@ -78,12 +78,17 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
   let sendFile: Promise<SendFile | undefined> | undefined;
   const docroots = createDocroots();
   const logs = createSiteLogs({ ...services, isProbe: configuration.isProbe ?? false });
-  const access = createAccess(configuration, log);
+  const access = createAccess(configuration, log, counters.worker);
   cleanups.add(() => access.stop());
-  const readBoard = createBoardReader(services.watchBoard);
-  const compressor = createCompressor(log);
+  const readBoard = createBoardReader((listener) => services.board.watch(listener));
+  const compressor = createCompressor(log, counters.worker);
   cleanups.add(() => compressor.close());
-  const fileCache = createFileCache(config.global["file-cache-bytes"]);
+  const fileCache = createFileCache(config.global["file-cache-bytes"], counters.worker);
+  counters.holdings = () => ({
+    cacheFiles: fileCache.files,
+    cacheBytes: fileCache.bytes,
+    compressedBytes: compressor.bytes,
+  });
   const siteVhosts: SiteVhost[] = [];
   for (const [index, vhost] of config.vhosts.entries()) {
     const refuse = (path: string, message: string): void => {
@@ -137,7 +142,7 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
     onUpgrade: (upgrade) => upgrader.handle(upgrade),
   });
   const tlsFronts: TlsFront[] = [];
-  const raw = createRawTable(configuration.worker, log);
+  const raw = createRawTable(configuration.worker, counters, log);
   const admission = createAdmission({
     config,
     counters,

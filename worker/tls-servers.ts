@@ -9,6 +9,7 @@ import type { ServerConfig } from "../config/server.ts";
 import { clientRules, tlsSettings } from "../config/tls-settings.ts";
 import type { VhostConfig } from "../config/vhost.ts";
 import type { VhostSecrets } from "../ipc/messages.ts";
+import type { WorkerCounters } from "../ipc/stats.ts";
 import type { Logger } from "../log/logger.ts";
 import { readClientCertificate } from "./client-certificate.ts";
 import type { TlsSession } from "./http/connection.ts";
@@ -28,6 +29,7 @@ export type TlsServersOptions = {
   readonly ticketSecret: Uint8Array;
   readonly log: Logger;
   readonly handshakeMs: number;
+  readonly counts: Pick<WorkerCounters, "tlsHandshakes" | "tlsResumed" | "tlsFailed">;
   /** The handshake is done. `socket.alpnProtocol` tells what was settled on. */
   readonly onSecure: (socket: tls.TLSSocket, session: TlsSession) => void;
 };
@@ -121,7 +123,7 @@ function createServer(
   ticketKeys: Buffer,
   options: TlsServersOptions,
 ): tls.Server {
-  const { log, onSecure } = options;
+  const { log, counts, onSecure } = options;
   const settings = tlsSettings(vhost, options.config.global);
   const rules = clientRules(vhost);
   const asksClient = rules !== "";
@@ -145,7 +147,12 @@ function createServer(
   if (ocsp) server.on("OCSPRequest", (_own, _issuer, answer) => answer(null, Buffer.from(ocsp)));
   server.on("secureConnection", (socket) => {
     // Node cuts what is not authorized; to take one for a client that is would open the vhost.
-    if (asksClient && !socket.authorized) return void socket.destroy();
+    if (asksClient && !socket.authorized) {
+      counts.tlsFailed += 1;
+      return void socket.destroy();
+    }
+    counts.tlsHandshakes += 1;
+    if (socket.isSessionReused()) counts.tlsResumed += 1;
     socket.once("end", watchGoodbye);
     onSecure(socket, {
       clientRules: rules,
@@ -153,6 +160,7 @@ function createServer(
     });
   });
   server.on("tlsClientError", (error: NodeJS.ErrnoException, socket) => {
+    counts.tlsFailed += 1;
     log.debug({ code: error.code, vhost: vhost.name }, "TLS handshake failed");
     socket.destroy();
   });

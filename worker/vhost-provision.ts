@@ -86,7 +86,8 @@ export async function provisionVhost(
       refuse: (option: string, message: string) => refuse(`${config.path}.${option}`, message),
     };
     const mount = intercepted(await type.provision(context), context);
-    mounts.push({ config, mount, guard: guards.guardOf(config) });
+    const tally = counters.mount(mountKey(key, config.mountpoint));
+    mounts.push({ config, mount, guard: guards.guardOf(config), tally });
     if (mount.stop) cleanups.add(() => mount.stop?.());
   }
   const errorPages = createErrorPages(vhost, log);

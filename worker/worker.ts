@@ -10,13 +10,13 @@ import {
   toWorker,
   type Configuration,
 } from "../ipc/messages.ts";
-import type { Board } from "../ipc/stats.ts";
 import { createLogger, type Logger } from "../log/logger.ts";
 import { limitOpenFiles } from "../posix/open-files.ts";
 import { releaseMemory } from "../posix/memory.ts";
 import { openHandoverEnd } from "../posix/handover.ts";
 import { openLibc } from "../posix/native.mjs";
 import { createActivity } from "./activity.ts";
+import { createBoardClient, type BoardClient } from "./board-client.ts";
 import { createBusClient, type BusClient, type WorkerChannel } from "./bus.ts";
 import { createCounters, type Counters } from "./counters.ts";
 import { createDrain, type Drain } from "./drain.ts";
@@ -80,7 +80,7 @@ type Worker = {
 function createWorker(channel: WorkerChannel, counters: Counters, log: Logger): Worker {
   const bus = createBusClient(channel, counters.worker);
   const store = createStoreClient(channel);
-  const boardListeners = new Set<(board: Board) => void>();
+  const board = createBoardClient(channel);
   const health = createHealth();
   const sampler = createSampler(channel, counters);
   /** What comes while the site is being built waits for it. */
@@ -112,7 +112,7 @@ function createWorker(channel: WorkerChannel, counters: Counters, log: Logger): 
         log,
         bus,
         store,
-        boardListeners,
+        board,
         health,
       });
       void built.then(async (found) => {
@@ -138,9 +138,8 @@ function createWorker(channel: WorkerChannel, counters: Counters, log: Logger): 
     certificates: ({ secrets }) => void built.then((found) => found?.renewCertificates(secrets)),
     tickets: ({ secret }) => void built.then((found) => found?.renewTickets(secret)),
     reopen: () => channel.send("reopened", { failed: site?.reopenLogs() ?? [] }),
-    board: (board) => {
-      for (const listener of boardListeners) listener(board);
-    },
+    board: (update) => board.receive(update),
+    history: (rows) => board.receiveHistory(rows),
     deliver: (message) => bus.deliver(message),
     departed: ({ worker }) => bus.departed(worker),
     stored: (change) => store.stored(change),
@@ -171,11 +170,11 @@ async function provision(
     readonly log: Logger;
     readonly bus: BusClient;
     readonly store: StoreClient;
-    readonly boardListeners: Set<(board: Board) => void>;
+    readonly board: BoardClient;
     readonly health: Health;
   },
 ): Promise<Site | undefined> {
-  const { channel, counters, log, bus, store, boardListeners, health } = tools;
+  const { channel, counters, log, bus, store, board, health } = tools;
   try {
     // While we may: the user that we become may not get at the library that starts programs.
     if (startsPrograms(configuration.config)) await openLibc();
@@ -198,14 +197,7 @@ async function provision(
       store,
       health,
       askForLogs: () => channel.send("logsLost", {}),
-      watchBoard(listener) {
-        if (boardListeners.size === 0) channel.send("watch", { on: true });
-        boardListeners.add(listener);
-        return () => {
-          if (boardListeners.delete(listener) && boardListeners.size === 0)
-            channel.send("watch", { on: false });
-        };
-      },
+      board,
     });
   } catch (error) {
     const problems =

@@ -14,6 +14,8 @@ export type VhostCounters = {
   readonly status3xx: number;
   readonly status4xx: number;
   readonly status5xx: number;
+  /** Requests by how long they took, one bucket more than there are bounds. */
+  readonly latency: readonly number[];
 };
 
 export type Worker = {
@@ -99,7 +101,7 @@ export type Board = {
     readonly cgiStarted: number;
     readonly cgiFailed: number;
     readonly cgiTimedOut: number;
-    readonly connectionsRefused: number;
+    readonly refusedFull: number;
     readonly connectionsShed: number;
     readonly clientsTooSlow: number;
     readonly logLinesDropped: number;
@@ -107,8 +109,6 @@ export type Board = {
     readonly busDelivered: number;
     readonly busDropped: number;
   };
-  /** Requests by how long they took, one bucket more than there are bounds. */
-  readonly latency: readonly number[];
   readonly latencyBoundsUs: readonly number[];
   readonly lastReload?: Reload | undefined;
 };

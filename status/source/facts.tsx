@@ -29,7 +29,7 @@ export function Facts({ update }: { readonly update: Update }) {
     ["CGI programs timed out", whole(counters.cgiTimedOut)],
     ["Requests rejected", whole(totals.rejected)],
     ["Requests aborted", whole(totals.aborted)],
-    ["Connections refused", whole(counters.connectionsRefused)],
+    ["Connections refused", whole(counters.refusedFull)],
     ["Idle connections closed for others", whole(counters.connectionsShed)],
     ["Clients cut for being slow", whole(counters.clientsTooSlow)],
     ["Bus messages published", whole(counters.busPublished)],

@@ -18,7 +18,7 @@ const RATES = [
   "status5xx",
   "rx",
   "tx",
-] as const satisfies (keyof VhostCounters)[];
+] as const satisfies Exclude<keyof VhostCounters, "latency">[];
 const PERCENTILES = { p50: 0.5, p90: 0.9, p99: 0.99 };
 const GAUGES = ["http", "webSockets"] as const;
 
@@ -105,7 +105,8 @@ function isSameRun(one: Board, other: Board): boolean {
 
 function rates(before: Board, board: Board): Row {
   const secs = (board.now - before.now) / 1000;
-  const buckets = board.latency.map((count, bucket) => count - (before.latency[bucket] ?? 0));
+  const { latency } = before.totals;
+  const buckets = board.totals.latency.map((count, bucket) => count - (latency[bucket] ?? 0));
   const row: Record<SeriesName, number | null> = { ...GAP };
   for (const name of RATES)
     row[name] = Math.max(0, board.totals[name] - before.totals[name]) / secs;

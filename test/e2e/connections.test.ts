@@ -65,7 +65,7 @@ test("max-connections: idle ones make room, the oldest first; where none is idle
   for (const { socket } of busy) socket.destroy();
   const { counters } = await waitUntil("the counts", async () => {
     const board = await portico.status();
-    return board.counters.connectionsRefused > 0 && board;
+    return board.counters.refusedFull > 0 && board;
   });
   assert.ok(counters.connectionsShed >= 1);
 });

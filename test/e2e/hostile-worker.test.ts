@@ -6,6 +6,8 @@ import { suite, test } from "node:test";
 import { encodeFrame } from "../../ipc/frame.ts";
 import {
   emptyCgiCounters,
+  emptyGauges,
+  emptyMountCounters,
   emptyVhostCounters,
   emptyWorkerCounters,
   type Sample,
@@ -44,20 +46,10 @@ const SITE: PorticoOptions = {
   workers: 1,
 };
 
-const gauges = {
-  openConnections: 0,
-  openWebSockets: 0,
-  activeRequests: 0,
-  cgiAlive: 0,
-  heapBytes: 0,
-  loopLagMs: 0,
-  loopUtilization: 0,
-};
-
 function sample(changes: Partial<Sample>): { sample: Sample; last: boolean } {
   const counters = emptyWorkerCounters();
-  const nothing = { vhosts: {}, cgi: {}, cgiGauges: {}, latency: [] };
-  return { sample: { ...nothing, counters, gauges, ...changes }, last: true };
+  const nothing = { vhosts: {}, mounts: {}, cgi: {}, cgiGauges: {} };
+  return { sample: { ...nothing, counters, gauges: emptyGauges(), ...changes }, last: true };
 }
 
 const data = Buffer.from("x");
@@ -96,8 +88,8 @@ const words: readonly (readonly [what: string, message: unknown, reason: RegExp]
     /not configured/,
   ],
   [
-    "a latency in more parts than there are",
-    ["sample", sample({ latency: Array.from({ length: 1_000 }, () => 1) })],
+    "the traffic of an unknown mount",
+    ["sample", sample({ mounts: { "h:0 /nowhere": emptyMountCounters() } })],
     /not configured/,
   ],
   [
@@ -110,6 +102,28 @@ const words: readonly (readonly [what: string, message: unknown, reason: RegExp]
     ["connections", { upTo: 0, declined: [], open: -1 }],
     /broken message/,
   ],
+  [
+    "a latency in more parts than there are",
+    [
+      "sample",
+      sample({
+        vhosts: {
+          "h:0": { ...emptyVhostCounters(), latency: Array.from({ length: 1_000 }, () => 1) },
+        },
+      }),
+    ],
+    /broken message/,
+  ],
+  [
+    "less than nothing",
+    ["sample", sample({ vhosts: { "h:0": { ...emptyVhostCounters(), requests: -1 } } })],
+    /broken message/,
+  ],
+  [
+    "that less has happened than before",
+    ["sample", sample({ counters: emptyWorkerCounters() })],
+    /go back/,
+  ],
   ["a message that is none", ["sudo", {}], /broken message/],
 ];
 
@@ -117,7 +131,11 @@ suite("A worker is ended, and the server serves on, when it says", () => {
   for (const [what, message, reason] of words)
     test(what, async (t) => {
       const portico = await startPortico(t, { ...SITE, expect: [/^Worker .*SIGKILL/] });
-      const before = (await portico.status()).workers[0]?.pid;
+      assert.equal((await fetch(portico.url())).status, 200);
+      const before = await waitUntil("its first words", async () => {
+        const { totals, workers } = await portico.status();
+        return totals.requests > 0 && workers[0]?.pid;
+      });
       const body = encodeFrame(message, 1_000_000);
       // It may be ended before it can answer.
       await fetch(portico.url(), { method: "POST", body }).catch(() => undefined);

@@ -46,7 +46,7 @@ test("proxy-protocol: the client that the header names is the one that is seen a
   await portico.log(REFUSALS);
   const { counters } = await waitUntil("the refusals to be counted", async () => {
     const board = await portico.status();
-    return board.counters.connectionsRefused === 2 && board;
+    return board.counters.refusedProxy === 2 && board;
   });
   assert.equal(counters.clientsTooSlow, 0);
   await portico.stop();

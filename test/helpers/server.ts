@@ -10,7 +10,7 @@ import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
-import type { Board } from "../../ipc/stats.ts";
+import type { Board } from "../../ipc/board.ts";
 import { runtimeDirectory } from "../../posix/runtime-directory.mjs";
 import { askControl, type ControlAnswer, type ControlCommand } from "../../supervisor/control.ts";
 

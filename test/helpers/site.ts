@@ -13,6 +13,7 @@ import { createLogger } from "../../log/logger.ts";
 import { openSendFile, type SendFile } from "../../posix/send-file.ts";
 import { openStarter } from "../../posix/spawn.ts";
 import type { Guard } from "../../worker/access/guard.ts";
+import { mountKey } from "../../ipc/stats.ts";
 import { createAccessLog } from "../../worker/access-log.ts";
 import { createErrorPages } from "../../worker/error-pages.ts";
 import { createCompressor } from "../../worker/compressor.ts";
@@ -124,10 +125,14 @@ export async function startSite(t: TestContext, options: TestSiteOptions): Promi
         refuse: (key: string, message: string) => void refused.push(`${key}: ${message}`),
       };
       const mounts: LiveMount[] = await Promise.all(
-        vhost.mounts.map(async ({ handle, ready, guard }, index) => {
+        vhost.mounts.map(async (mount, index) => {
+          const { handle, ready, guard } = mount;
           const own = config.mounts[index] ?? mountConfig("/");
-          if (handle) return { config: own, mount: { handle, ...(ready && { ready }) }, guard };
-          return { config: own, mount: await provision({ ...context, config: own }), guard };
+          const tally = counters.mount(mountKey(`${vhost.name}:80`, mount.mountpoint));
+          const built = handle
+            ? { handle, ...(ready && { ready }) }
+            : await provision({ ...context, config: own });
+          return { config: own, mount: built, guard, tally };
         }),
       );
       const key = `${vhost.name}:80`;

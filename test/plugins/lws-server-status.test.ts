@@ -1,12 +1,8 @@
 import assert from "node:assert/strict";
 import { suite, test, type TestContext } from "node:test";
 import lwsServerStatus from "../../plugins/lws-server-status.ts";
-import {
-  emptyVhostCounters,
-  emptyWorkerCounters,
-  type Board,
-  type BoardWorker,
-} from "../../ipc/stats.ts";
+import type { Board, BoardWorker } from "../../ipc/board.ts";
+import { emptyGauges, emptyVhostCounters, emptyWorkerCounters } from "../../ipc/stats.ts";
 import { Client } from "./clients.ts";
 import { startProtocolServer } from "./protocol-server.ts";
 
@@ -18,13 +14,11 @@ function start(t: TestContext, options: Record<string, unknown> = {}) {
 
 function worker(id: number): BoardWorker {
   const gauges = {
+    ...emptyGauges(),
     openConnections: 5,
     openWebSockets: 2,
     activeRequests: 1,
     cgiAlive: 1,
-    heapBytes: 1,
-    loopLagMs: 0,
-    loopUtilization: 0,
   };
   return {
     id,
@@ -35,6 +29,7 @@ function worker(id: number): BoardWorker {
     uptimeSecs: 10,
     cpuPercent: 1,
     memoryBytes: 1,
+    counters: emptyVhostCounters(),
     gauges,
   };
 }
@@ -48,6 +43,8 @@ function board(changes: Partial<Board> = {}): Board {
     now: 1_090_500,
     generation: 1,
     restarts: 0,
+    deaths: [],
+    generations: [],
     samplesLost: 0,
     listeners: [
       { address: "0.0.0.0:7681", secure: false, vhosts: ["secret.example:7681"], state: "open" },
@@ -85,7 +82,6 @@ function board(changes: Partial<Board> = {}): Board {
     ],
     totals: emptyVhostCounters(),
     counters: { ...emptyWorkerCounters(), cgiStarted: 7 },
-    latency: [],
     latencyBoundsUs: [],
     recent: [],
     lastReload: {

@@ -6,7 +6,8 @@ import type { Socket } from "node:net";
 import type { TestContext } from "node:test";
 import { protocolShape } from "../../config/protocol.ts";
 import type { VhostConfig } from "../../config/vhost.ts";
-import type { Board, VhostCounters } from "../../ipc/stats.ts";
+import type { Board, BoardHistory } from "../../ipc/board.ts";
+import type { VhostCounters } from "../../ipc/stats.ts";
 import { createLogger, type Logger } from "../../log/logger.ts";
 import type { Counters } from "../../worker/counters.ts";
 import { createProtocolHost, type ProtocolHost } from "../../worker/protocol-host.ts";
@@ -81,6 +82,7 @@ export type ProtocolServerOptions = {
   readonly mounts?: readonly TestMount[];
   readonly bus?: BusDouble;
   readonly worker?: number;
+  readonly readHistory?: () => Promise<BoardHistory>;
   readonly limits?: Pick<UpgraderOptions, "idleMs" | "answerMs" | "closeMs">;
   readonly logger?: Logger;
 };
@@ -124,6 +126,7 @@ export async function startProtocolServer(
       watchers.add(listener);
       return () => void watchers.delete(listener);
     },
+    readHistory: options.readHistory ?? (() => Promise.reject(new Error("No history here"))),
     every(ms, action) {
       const timer = setInterval(action, ms);
       timers.add(timer);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { LATENCY_BOUNDS_US } from "../../ipc/stats.ts";
 import { createHistory, HISTORY_SECS, MAX_ROWS } from "../../status/source/history.ts";
-import { board, STARTED_AT, worker } from "./boards.ts";
+import { board, STARTED_AT, worker } from "../helpers/boards.ts";
 
 /** Latency buckets with so many requests in those of the given upper bounds; Infinity is the last one. */
 function buckets(counts: Readonly<Record<number, number>>): number[] {

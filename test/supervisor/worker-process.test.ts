@@ -31,6 +31,7 @@ test("WorkerProcess ends a worker whose configuration is too large to be sent, a
     leaving: ignore,
     sample: ignore,
     watch: ignore,
+    recall: ignore,
     subscribe: ignore,
     publish: ignore,
     store: ignore,

@@ -174,6 +174,7 @@ async function startOn(vhost: VhostConfig, ...definitions: readonly ProtocolDefi
     bus: { publish: () => {}, subscribe: () => () => {}, onDeparture: () => () => {} },
     store: createStoreClient({ send: () => true }).scoped("test"),
     watchBoard: () => () => {},
+    readHistory: () => Promise.reject(new Error("No history in this test")),
     every: () => () => {},
   });
   const refusals: Record<string, string> = {};

@@ -6,6 +6,7 @@ import type { TestContext } from "node:test";
 import tls from "node:tls";
 import { globalShape } from "../../config/server.ts";
 import { vhostShape } from "../../config/vhost.ts";
+import { emptyWorkerCounters, type WorkerCounters } from "../../ipc/stats.ts";
 import { createLogger } from "../../log/logger.ts";
 import { createTlsFront } from "../../worker/tls.ts";
 import type { Pair } from "../helpers/certificates.ts";
@@ -25,6 +26,7 @@ export type TlsFrontOptions = {
   readonly global?: Readonly<Record<string, unknown>>;
   readonly handshakeMs?: number;
   readonly ticketSecret?: Uint8Array;
+  readonly counts?: WorkerCounters;
 };
 
 export type RunningFront = {
@@ -69,6 +71,7 @@ export async function startFront(t: TestContext, options: TlsFrontOptions): Prom
     })),
     ticketSecret: options.ticketSecret ?? Buffer.alloc(32, 1),
     log: await createLogger({ name: "test", level: "silent" }),
+    counts: options.counts ?? emptyWorkerCounters(),
     handshakeMs: options.handshakeMs ?? PATIENCE_MS,
     onSecure(socket) {
       socket.on("error", () => {});

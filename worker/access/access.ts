@@ -4,6 +4,7 @@ import { toByteString } from "../../config/pairs.ts";
 import type { MountConfig } from "../../config/mount.ts";
 import type { VhostConfig } from "../../config/vhost.ts";
 import type { Configuration } from "../../ipc/messages.ts";
+import type { WorkerCounters } from "../../ipc/stats.ts";
 import type { Logger } from "../../log/logger.ts";
 import { createAddressRule } from "./address-rules.ts";
 import { createPasswordGate } from "./basic-auth.ts";
@@ -32,6 +33,7 @@ export type VhostAccess = {
 export function createAccess(
   { passwordFiles, config }: Pick<Configuration, "passwordFiles" | "config">,
   log: Logger,
+  counts: Pick<WorkerCounters, "deniedByRule" | "deniedByPassword">,
 ): Access {
   const checker = createPasswordChecker({ log });
   const books = new Map<string, PasswordBook>(
@@ -48,12 +50,21 @@ export function createAccess(
     const book = books.get(path);
     // The supervisor sends every file that is named. To go on without one would open what it closes.
     if (!book) throw new Error(`No password file "${path}" was sent`);
-    return createPasswordGate(book, keys["basic-auth-realm"] ?? toByteString(vhost.name));
+    const realm = keys["basic-auth-realm"] ?? toByteString(vhost.name);
+    return createPasswordGate(book, realm, () => (counts.deniedByPassword += 1));
+  }
+
+  function counted(rule: Rule): Rule {
+    return (asker) => {
+      const refusal = rule(asker);
+      if (refusal) counts.deniedByRule += 1;
+      return refusal;
+    };
   }
 
   return {
     forVhost(vhost) {
-      const rules = present([keywords, createAddressRule(vhost)]);
+      const rules = present([keywords, createAddressRule(vhost)]).map(counted);
       const gates = vhost["ws-protocols"].flatMap(({ name, keys }) => {
         const gate = gateOf(vhost, keys);
         return gate ? [[name, gate] as const] : [];
@@ -70,7 +81,7 @@ export function createAccess(
           const gate = gateOf(vhost, mount);
           return mount.satisfy === "any" && own && gate
             ? createGuard(rules, (asker) => (own(asker) ? gate(asker) : ANYBODY))
-            : createGuard(own ? [...rules, own] : rules, gate);
+            : createGuard(own ? [...rules, counted(own)] : rules, gate);
         },
       };
     },

@@ -3,7 +3,7 @@
 import type { ByteString } from "../http/exchange.ts";
 import { HttpError } from "../http/exchange.ts";
 import { MAX_PASSWORD_BYTES } from "../../config/password-file.ts";
-import type { PasswordGate } from "./guard.ts";
+import type { PasswordGate, Verdict } from "./guard.ts";
 import type { PasswordBook } from "./password-checker.ts";
 
 const CREDENTIALS = /^basic +([+/0-9A-Za-z]+={0,2}) *$/i;
@@ -12,19 +12,26 @@ const CONTROL = /[\u0000-\u001f\u007f]/;
 
 export type Credentials = { readonly name: string; readonly password: string };
 
-/** Asks for a user of `book`; `realm` is what browsers show. */
-export function createPasswordGate(book: PasswordBook, realm: ByteString): PasswordGate {
+/** Asks for a user of `book`; `realm` is what browsers show. `onDenied` hears of each who said something and was not believed. */
+export function createPasswordGate(
+  book: PasswordBook,
+  realm: ByteString,
+  onDenied: () => void = () => {},
+): PasswordGate {
   const quoted = realm.replace(/["\\]/g, "\\$&");
   const headers = [["WWW-Authenticate", `Basic realm="${quoted}", charset="UTF-8"`]] as const;
   const challenge = new HttpError(401, "", { headers });
+  function judge(outcome: Verdict | undefined): Verdict {
+    if (!outcome || outcome instanceof HttpError) onDenied();
+    return outcome ?? challenge;
+  }
   return (asker) => {
     const credentials = parseCredentials(asker.header("authorization"));
     // Whoever says nothing yet has guessed nothing: that is how every visit begins.
     if (!credentials) return challenge;
     const { name, password } = credentials;
     const outcome = book.check(name, password, asker.remoteAddress);
-    if (outcome instanceof Promise) return outcome.then((decided) => decided ?? challenge);
-    return outcome ?? challenge;
+    return outcome instanceof Promise ? outcome.then(judge) : judge(outcome);
   };
 }
 

@@ -102,9 +102,8 @@ export class Http1Connection {
     const checked = readHead(request, context.limits);
     const startedAt = performance.now();
     if (checked instanceof HttpError) return this.#refuseRaw(checked, request);
-    const full = this.#chooseVhost(checked.authority?.host);
-    if (full) return this.#refuseRaw(full, request);
-    if (this.#vhost.refusal) return this.#refuseRaw(this.#vhost.refusal, request);
+    const fault = this.#chooseVhost(checked.authority?.host) ?? this.#vhost.refusal;
+    if (fault) return this.#refuseRaw(fault, request);
     this.#enter("upgraded");
     const client = this.#identify(request);
     // The frames behind the head are counted by whoever takes over.
@@ -241,6 +240,7 @@ export class Http1Connection {
       configured: withRequestId(match?.headers ?? vhost.headers, client.requestId),
       connection: client,
       counters,
+      tally: match?.tally,
       log,
       serverString,
       mustClose: () => refusal !== undefined || isLast || isDraining(),

@@ -234,7 +234,8 @@ export class LaneConnection implements Ringing {
     const frame = frameOf(vhost, configured);
     const sent = reply.write(out, frame, clock, isHead, closes);
     vhost.counters.tx += sent;
-    outcomes.push(this.#visit.outcome(reply.status, isHead ? 0 : reply.bodyBytes, startedAt));
+    const bodyBytes = isHead ? 0 : reply.bodyBytes;
+    outcomes.push(this.#visit.outcome(match?.tally, reply.status, bodyBytes, startedAt));
     return sent;
   }
 
@@ -320,7 +321,8 @@ export class LaneConnection implements Ringing {
     if (!this.#held || head.parse(this.#held, 0) !== "whole") return;
     const vhost = this.#visit.find();
     if (vhost) this.#visit.choose(vhost);
-    this.#settleTaken({ ...this.#visit.outcome(CLIENT_LEFT, 0, this.#since), mark: "aborted" });
+    const tally = vhost?.match(head.path)?.tally;
+    this.#settleTaken(this.#visit.outcome(tally, CLIENT_LEFT, 0, this.#since), "aborted");
   }
 
   /** Turns to what the client has sent meanwhile. */

@@ -1,6 +1,7 @@
 // Where a connection in the lane stands among the vhosts: which it asks, its seat there, what is counted for it.
 
 import type { Socket } from "node:net";
+import type { MountTally } from "../counters.ts";
 import type { Mount } from "../mount.ts";
 import type { MountMatch, SiteVhost } from "../router.ts";
 import type { Connection } from "./connection.ts";
@@ -61,10 +62,16 @@ export class LaneVisit {
   }
 
   /** How the request in hand ended. */
-  outcome(status: number, bytes: number, startedAt: number): Outcome {
+  outcome(
+    tally: MountTally | undefined,
+    status: number,
+    bytes: number,
+    startedAt: number,
+  ): Outcome {
     const { head } = this.#context;
     return {
       vhost: this.#vhost,
+      tally,
       remoteAddress: this.#connection.remoteAddress,
       requestLine: head.requestLine,
       referer: head.referer,

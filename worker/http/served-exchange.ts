@@ -4,7 +4,7 @@
 import type { Readable, Writable } from "node:stream";
 import type { HeaderPair } from "../../config/vhost.ts";
 import type { Logger } from "../../log/logger.ts";
-import type { Counters } from "../counters.ts";
+import type { Counters, MountTally } from "../counters.ts";
 import { AnswerBody, type BodySink } from "./answer-body.ts";
 import { answerFor } from "./error-page.ts";
 import { HttpError, type ByteString, type Exchange } from "./exchange.ts";
@@ -15,6 +15,8 @@ import { ServedRequest, type ServedParts } from "./served-request.ts";
 export type ServedExchangeParts = ServedParts & {
   readonly configured: ConfiguredFields;
   readonly counters: Counters;
+  /** Of the mount it is for. */
+  readonly tally: MountTally | undefined;
   readonly log: Logger;
   readonly serverString: string | undefined;
   /** Called once, after everything is counted. */
@@ -173,10 +175,11 @@ export abstract class ServedExchange extends ServedRequest implements Exchange {
       this.#sentBytes = this.#answer.bytes;
       this.#answer.destroy();
     }
-    const { vhost, connection, counters, onEnd } = this.#parts;
+    const { vhost, tally, connection, counters, onEnd } = this.#parts;
     const unanswered = this.#cutReason === undefined ? CLIENT_LEFT : 500;
     settle(counters, {
       vhost,
+      tally,
       remoteAddress: connection.remoteAddress,
       requestId: connection.requestId,
       user: this.user,

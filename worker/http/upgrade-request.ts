@@ -48,7 +48,7 @@ export function createUpgradeRequest(parts: UpgradeParts): UpgradeRequest {
   const { request, socket, head, connection, vhost, checked } = parts;
   let isSettled = false;
 
-  function end(status: number, bytes: number, mark: "upgraded" | "rejected" | "aborted"): void {
+  function end(status: number, bytes: number, mark: "upgraded" | "refused" | "aborted"): void {
     isSettled = true;
     socket.off("close", onClose);
     settle(parts.counters, {
@@ -83,7 +83,7 @@ export function createUpgradeRequest(parts: UpgradeParts): UpgradeRequest {
     user: undefined,
     reject(status, message, headers = []) {
       if (isSettled) return;
-      end(status, parts.write(new HttpError(status, message, { headers })), "rejected");
+      end(status, parts.write(new HttpError(status, message, { headers })), "refused");
     },
     accepted() {
       if (!isSettled) end(SWITCHED, 0, "upgraded");

@@ -44,7 +44,9 @@ export function createHttp2Front(options: Http2FrontOptions): Front {
       untold = 0;
     },
   };
-  const onGone = (gone: Http2Connection): void => void connections.delete(gone);
+  const onGone = (gone: Http2Connection): void => {
+    if (connections.delete(gone)) counters.openHttp2 -= 1;
+  };
   const sweep = setInterval(() => {
     const now = performance.now();
     for (const connection of connections) connection.sweep(now);
@@ -61,6 +63,8 @@ export function createHttp2Front(options: Http2FrontOptions): Front {
     adopt(socket: Socket, connection: Connection) {
       const adopted = new Http2Connection(context, socket, connection, onGone);
       connections.add(adopted);
+      counters.worker.http2Connections += 1;
+      counters.openHttp2 += 1;
       adopted.attach();
       if (isDraining) adopted.leave();
     },

@@ -53,6 +53,7 @@ export class ReadyRequests {
       if (host.unsettled.repeat(last)) return;
     this.#ending = host.unsettled.add({
       vhost: this.vhost,
+      tally: this.#match.tally,
       remoteAddress: host.connection.remoteAddress,
       requestLine: this.#requestLine,
       referer: this.#referer,

@@ -83,6 +83,7 @@ function beginExchange(
     configured: withRequestId(match?.headers ?? vhost.headers, client.requestId),
     connection: client,
     counters,
+    tally: match?.tally,
     log,
     serverString,
     fields,

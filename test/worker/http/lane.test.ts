@@ -111,13 +111,25 @@ test("Lane answers as Node's parser alone does, byte for byte, wherever the requ
   const [fast, slow] = sites;
   assert.ok(fast && slow);
   assert.deepEqual(fast.logged.map(still).toSorted(), slow.logged.map(still).toSorted());
-  const { rx, tx, ...counted } = fast.counters.vhost("h:80");
-  const { rx: slowRx, tx: slowTx, ...slowCounted } = slow.counters.vhost("h:80");
+  const [{ rx, tx, ...counted }, { rx: slowRx, tx: slowTx, ...slowCounted }] = [
+    untimed(fast.counters.vhost("h:80")),
+    untimed(slow.counters.vhost("h:80")),
+  ];
   assert.deepEqual(counted, slowCounted);
+  const mounts = [fast, slow].map(({ counters }) =>
+    [...counters.mounts()].map(([key, tally]) => [key, untimed(tally)]),
+  );
+  assert.deepEqual(mounts[0], mounts[1]);
   assert.equal(tx, slowTx);
   // What comes behind the last answer is read or not, as it happens.
   assert.ok(Math.abs(rx - slowRx) < CONNECTIONS * REQUESTS.join("").length, `${rx} ${slowRx}`);
 });
+
+/** How many were timed in place of how long each took. */
+function untimed<C extends { readonly latency: readonly number[] }>(counters: C) {
+  const { latency, ...rest } = counters;
+  return { ...rest, timed: latency.reduce((sum, count) => sum + count, 0) };
+}
 
 /** A vhost with one mount that says itself what is ready. */
 function startReady(

@@ -138,12 +138,15 @@ test("Http2Front counts and logs each of many answers to one read", async (t) =>
   wire.socket.end();
   await wire.ended();
   await settled(site);
-  const { requests, status2xx, status4xx } = site.counters.vhost("a.test:80");
-  assert.deepEqual([requests, status2xx, status4xx], [20, 16, 4]);
-  assert.equal(
-    site.counters.latency.reduce((sum, count) => sum + count),
-    20,
-  );
+  for (const counted of [site.counters.vhost("a.test:80"), site.counters.mount("a.test:80 /")]) {
+    const { requests, status2xx, status4xx, latency } = counted;
+    assert.deepEqual([requests, status2xx, status4xx], [20, 16, 4]);
+    assert.equal(
+      latency.reduce((sum, count) => sum + count),
+      20,
+    );
+  }
+  assert.equal(site.counters.mount("a.test:80 /").tx, 4 * "GET".length + 16 * "ready /".length);
   assert.equal(site.logged.filter((line) => line.includes('"GET /lost HTTP/2.0" 404 3')).length, 4);
   assert.equal(site.logged.filter((line) => line.includes('"GET / HTTP/2.0" 200 7')).length, 16);
 });

@@ -96,6 +96,7 @@ function createFileMount(
     }
     if (place.kind === "directory") return sendListing(exchange, await list(rest), cacheControl);
     const { representation } = place;
+    if (!known) cache.counts.cacheMisses += 1;
     try {
       const decision = decide({ method: exchange.method, header }, representation);
       await sendDecision(exchange, representation, decision, sendFile);

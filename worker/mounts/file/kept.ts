@@ -193,6 +193,7 @@ export function createKeptFiles(options: KeptOptions): KeptFiles {
       const { content } = entry;
       switch (content.kind) {
         case "file":
+          cache.counts.cacheHits += 1;
           return choose(request, content);
         case "error":
           return content.reply;
@@ -212,6 +213,7 @@ export function createKeptFiles(options: KeptOptions): KeptFiles {
       }
       if (entry?.content.kind !== "file" || !isFresh(entry)) return undefined;
       entry.wasUsed = true;
+      cache.counts.cacheHits += 1;
       return entry.content.representation;
     },
   };

@@ -1,8 +1,11 @@
 // The board as families of metrics. What is labelled is bounded: vhosts, mounts and certificates by MAX_SERIES, workers by
-// their slots. Families without a label count the whole server since it started, vhosts that are gone included.
+// their slots. Families without those labels count the whole server since it started, vhosts that are gone included.
 
-import type { Board, BoardVhost, VhostCounters, WorkerCounters } from "../../../ipc/stats.ts";
+import type { Board, BoardMount, BoardVhost } from "../../../ipc/board.ts";
+import type { VhostCounters } from "../../../ipc/stats.ts";
+import { describeCounters } from "./counter-families.ts";
 import type { Buckets, Family, Sample } from "./exposition.ts";
+import { counter, gauge } from "./family.ts";
 
 /** Series of one family. */
 const MAX_SERIES = 1_000;
@@ -11,7 +14,7 @@ const MS_PER_SEC = 1_000;
 
 const BY_VHOST: readonly (readonly [
   name: string,
-  counter: keyof VhostCounters,
+  counter: Exclude<keyof VhostCounters, "latency">,
   help: string,
   unit?: "bytes",
 ])[] = [
@@ -23,24 +26,6 @@ const BY_VHOST: readonly (readonly [
   ["received_bytes", "rx", "Bytes from clients, heads included.", "bytes"],
   ["sent_bytes", "tx", "Bytes to clients, heads included.", "bytes"],
 ];
-
-const OF_SERVER: Readonly<
-  Record<Exclude<keyof WorkerCounters, "durationUs">, readonly [name: string, help: string]>
-> = {
-  cgiStarted: ["cgi_started", "Programs started."],
-  cgiFailed: ["cgi_failed", "Programs that could not be started or answered wrongly."],
-  cgiTimedOut: ["cgi_timed_out", "Programs ended because they took too long."],
-  connectionsRefused: ["connections_refused", "Connections not taken for a limit."],
-  connectionsShed: ["connections_shed", "Idle connections closed to make room."],
-  clientsTooSlow: ["clients_too_slow", "Clients cut because they sent or took too little."],
-  logLinesDropped: ["log_lines_dropped", "Lines of access logs that could not be written."],
-  busPublished: ["bus_published", "Messages that plugins published."],
-  busDelivered: ["bus_delivered", "Messages that plugins got."],
-  busDropped: ["bus_dropped", "Messages of plugins that were lost."],
-  wsDropped: ["websocket_messages_dropped", "WebSocket messages that a slow client did not get."],
-  wsTooSlow: ["websocket_clients_too_slow", "WebSockets closed because their client was slow."],
-  http2Faults: ["http2_faults", "HTTP/2 connections ended for what their client did."],
-};
 
 const STATUS_CLASSES = {
   "1xx": "status1xx",
@@ -57,7 +42,8 @@ export function describeServer(board: Board): Family[] {
   return [
     ...describeProcess(board),
     ...describeTraffic(board),
-    ...describePrograms(board.vhosts),
+    ...describeCounters(board.counters),
+    ...describeMounts(board.vhosts),
     ...describeWorkers(board),
   ].filter((family) => family.type === "histogram" || family.samples.length > 0);
 }
@@ -140,13 +126,10 @@ function describeTraffic(board: Board): Family[] {
       help: "Time from the head of a request to the end of its answer.",
       buckets: describeLatency(board),
     },
-    ...Object.entries(OF_SERVER).map(([field, [name, help]]) =>
-      counter(name, help, board.counters[field as keyof typeof OF_SERVER]),
-    ),
   ];
 }
 
-function describeLatency({ latency, latencyBoundsUs, counters }: Board): Buckets {
+function describeLatency({ totals: { latency }, latencyBoundsUs, counters }: Board): Buckets {
   let count = 0;
   const upTo = latencyBoundsUs.map((bound, bucket): [number, number] => {
     count += latency[bucket] ?? 0;
@@ -156,47 +139,75 @@ function describeLatency({ latency, latencyBoundsUs, counters }: Board): Buckets
   return { upTo, count, sum: counters.durationUs / US_PER_SEC };
 }
 
-function describePrograms(vhosts: readonly BoardVhost[]): Family[] {
-  const mounts = vhosts
-    .flatMap(({ key, mounts: all }) =>
-      all.flatMap(({ mountpoint, cgi }) =>
-        cgi ? [{ labels: { vhost: key, mountpoint }, cgi }] : [],
-      ),
-    )
-    .slice(0, MAX_SERIES);
-  const of = (value: (cgi: (typeof mounts)[number]["cgi"]) => number): Sample[] =>
-    mounts.map(({ labels, cgi }) => ({ labels, value: value(cgi) }));
+function describeMounts(vhosts: readonly BoardVhost[]): Family[] {
+  const mounts = vhosts.flatMap(({ key, mounts: all }) => all.map((mount) => ({ key, mount })));
+  /** Only those of which there is anything to tell. */
+  function each<Part>(
+    part: (mount: BoardMount) => Part | undefined,
+  ): (value: (part: Part) => number) => Sample[] {
+    const told = mounts
+      .flatMap(({ key, mount }) => {
+        const found = part(mount);
+        const labels = { vhost: key, mountpoint: mount.mountpoint };
+        return found === undefined ? [] : [{ labels, found }];
+      })
+      .slice(0, MAX_SERIES);
+    return (value) => told.map(({ labels, found }) => ({ labels, value: value(found) }));
+  }
+  const traffic = each(({ counters }) => counters);
+  const programs = each(({ cgi }) => cgi);
   return [
+    counter(
+      "mount_requests",
+      "Requests for a mount.",
+      traffic(({ requests }) => requests),
+    ),
+    counter(
+      "mount_server_errors",
+      "Answers of a mount with status 500 and above.",
+      traffic(({ status5xx }) => status5xx),
+    ),
+    counter(
+      "mount_sent_bytes",
+      "Bytes of bodies that a mount sent.",
+      traffic(({ tx }) => tx),
+      "bytes",
+    ),
     counter(
       "mount_programs_started",
       "Programs started for a mount.",
-      of((cgi) => cgi.started),
+      programs(({ started }) => started),
     ),
     counter(
       "mount_programs_failed",
       "Programs of a mount that failed.",
-      of((cgi) => cgi.failed),
+      programs(({ failed }) => failed),
+    ),
+    counter(
+      "mount_programs_timed_out",
+      "Programs of a mount that took too long.",
+      programs(({ timedOut }) => timedOut),
     ),
     counter(
       "mount_programs_refused",
       "Requests of a mount that got no place.",
-      of((cgi) => cgi.refused),
+      programs(({ refused }) => refused),
     ),
     counter(
       "mount_programs_cpu_seconds",
       "Processor time of the programs of a mount.",
-      of((cgi) => cgi.cpuMs / MS_PER_SEC),
+      programs(({ cpuMs }) => cpuMs / MS_PER_SEC),
       "seconds",
     ),
     gauge(
       "mount_programs_running",
       "Programs of a mount that run.",
-      of((cgi) => cgi.alive),
+      programs(({ alive }) => alive),
     ),
     gauge(
       "mount_programs_queued",
       "Requests of a mount that wait for a place.",
-      of((cgi) => cgi.queued),
+      programs(({ queued }) => queued),
     ),
   ];
 }
@@ -229,6 +240,21 @@ function describeWorkers({ workers, generation }: Board): Family[] {
       total(({ gauges }) => gauges.openConnections),
     ),
     gauge(
+      "open_tls_connections",
+      "Those of them that speak TLS.",
+      total(({ gauges }) => gauges.openTls),
+    ),
+    gauge(
+      "open_http2_connections",
+      "Those of them that speak HTTP/2.",
+      total(({ gauges }) => gauges.openHttp2),
+    ),
+    gauge(
+      "open_raw_connections",
+      "Those of them that are not HTTP.",
+      total(({ gauges }) => gauges.openRaw),
+    ),
+    gauge(
       "open_websockets",
       "WebSockets that are open.",
       total(({ gauges }) => gauges.openWebSockets),
@@ -242,6 +268,18 @@ function describeWorkers({ workers, generation }: Board): Family[] {
       "cgi_running",
       "Programs that run.",
       total(({ gauges }) => gauges.cgiAlive),
+    ),
+    gauge(
+      "file_cache_bytes",
+      "Memory that files in memory take, all workers together.",
+      total(({ gauges }) => gauges.cacheBytes),
+      "bytes",
+    ),
+    gauge(
+      "compression_cache_bytes",
+      "Memory that compressed files take, all workers together.",
+      total(({ gauges }) => gauges.compressedBytes),
+      "bytes",
     ),
     gauge(
       "worker_cpu_ratio",
@@ -279,30 +317,4 @@ function describeWorkers({ workers, generation }: Board): Family[] {
 /** Vhosts of one name and port on several addresses are counted together. */
 function uniqueByKey(vhosts: readonly BoardVhost[]): BoardVhost[] {
   return [...new Map(vhosts.map((vhost) => [vhost.key, vhost])).values()];
-}
-
-type Unit = Family["unit"];
-
-function counter(
-  name: string,
-  help: string,
-  value: number | readonly Sample[],
-  unit?: Unit,
-): Family {
-  return metric("counter", name, help, value, unit);
-}
-
-function gauge(name: string, help: string, value: number | readonly Sample[], unit?: Unit): Family {
-  return metric("gauge", name, help, value, unit);
-}
-
-function metric(
-  type: "counter" | "gauge",
-  name: string,
-  help: string,
-  value: number | readonly Sample[],
-  unit: Unit,
-): Family {
-  const samples = typeof value === "number" ? [{ value }] : value;
-  return { type, name: `portico_${name}`, help, samples, ...(unit && { unit }) };
 }

@@ -1,7 +1,7 @@
 // The numbers of the whole server for Prometheus and its kin: `"origin": "metrics://"`. OpenMetrics 1.0, or the older text
 // format to clients that like it better. Every worker answers the same, from the supervisor's board.
 
-import type { Board } from "../../../ipc/stats.ts";
+import type { Board } from "../../../ipc/board.ts";
 import { HttpError } from "../../http/exchange.ts";
 import { preferredType } from "../../http/negotiate.ts";
 import { defineMount } from "../../mount.ts";

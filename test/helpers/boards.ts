@@ -1,14 +1,14 @@
-// Boards for tests of the status page, typed as the server makes them: the page's own description has to fit them.
+// Boards for tests.
 
+import type { Board, BoardWorker } from "../../ipc/board.ts";
 import {
+  emptyGauges,
+  emptyLatency,
   emptyVhostCounters,
   emptyWorkerCounters,
   LATENCY_BOUNDS_US,
-  type Board,
-  type BoardWorker,
   type VhostCounters,
 } from "../../ipc/stats.ts";
-import type { Board as PageBoard } from "../../status/source/board.ts";
 
 export const STARTED_AT = 1_700_000_000_000;
 
@@ -23,9 +23,9 @@ export type BoardChanges = {
 };
 
 /** A board of one vhost, "a.test:80". */
-export function board(changes: BoardChanges): PageBoard {
+export function board(changes: BoardChanges): Board {
   const { at, totals, latency, workers = [], vhostRequests = 0, pid = 1 } = changes;
-  const made: Board = {
+  return {
     version: "1.2.3",
     pid,
     directory: "/etc/portico",
@@ -33,6 +33,8 @@ export function board(changes: BoardChanges): PageBoard {
     now: STARTED_AT + at * 1000,
     generation: 1,
     restarts: 0,
+    deaths: [],
+    generations: [],
     samplesLost: 0,
     listeners: [],
     workers,
@@ -48,14 +50,12 @@ export function board(changes: BoardChanges): PageBoard {
         counters: { ...emptyVhostCounters(), requests: vhostRequests },
       },
     ],
-    totals: { ...emptyVhostCounters(), ...totals },
+    totals: { ...emptyVhostCounters(), latency: [...(latency ?? emptyLatency())], ...totals },
     counters: emptyWorkerCounters(),
-    latency: latency ?? LATENCY_BOUNDS_US.map(() => 0),
     recent: [],
     latencyBoundsUs: LATENCY_BOUNDS_US,
     lastReload: undefined,
   };
-  return made;
 }
 
 /** A worker with so many connections. */
@@ -69,14 +69,7 @@ export function worker(openConnections: number, openWebSockets: number): BoardWo
     uptimeSecs: 1,
     cpuPercent: 0,
     memoryBytes: 0,
-    gauges: {
-      openConnections,
-      openWebSockets,
-      activeRequests: 0,
-      cgiAlive: 0,
-      heapBytes: 0,
-      loopLagMs: 0,
-      loopUtilization: 0,
-    },
+    counters: emptyVhostCounters(),
+    gauges: { ...emptyGauges(), openConnections, openWebSockets },
   };
 }
