@@ -11,7 +11,7 @@ import { plainAddress } from "./networks.ts";
 import { originOf, socketBelow } from "./proxy-arrival.ts";
 
 /** Connections the kernel queues while all workers are busy. */
-const BACKLOG = 4096;
+export const BACKLOG = 4096;
 /** Failures of accept(2), such as EMFILE, come by the thousand: one line says so each time. */
 const COMPLAINT_MS = 1_000;
 
@@ -21,8 +21,8 @@ const EXHAUSTED: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "ENOBUFS", "
 export type Acceptor = {
   /** Starts to listen, unless others accept for it; rejects with the error of listen(2), such as EADDRINUSE. */
   listen(): Promise<void>;
-  /** Takes a connection that was accepted elsewhere. */
-  take(socket: net.Socket): void;
+  /** Takes a connection that was accepted elsewhere; nobody accepts for a listener that has a descriptor. */
+  take?(socket: net.Socket): void;
   /** Accepts no more. The socket itself stays open in the supervisor. */
   close(): void;
 };
@@ -46,14 +46,8 @@ export function createAcceptor(
   const { fd } = listener;
   if (fd === undefined) return { listen: () => Promise.resolve(), take, close() {} };
   const server = net.createServer({ allowHalfOpen: true, noDelay: true }, take);
-  let complainedAt = -COMPLAINT_MS;
   // Without a listener the first client too many would end the worker.
-  function complain(error: NodeJS.ErrnoException): void {
-    if (EXHAUSTED.has(error.code ?? "")) onExhausted();
-    if (performance.now() - complainedAt < COMPLAINT_MS) return;
-    complainedAt = performance.now();
-    log.error({ err: error }, `Cannot accept on "${listener.address}"`);
-  }
+  const complain = createComplaints(listener, log, onExhausted);
   return {
     listen: () =>
       new Promise((resolve, reject) => {
@@ -66,6 +60,21 @@ export function createAcceptor(
       }),
     take,
     close: () => void server.close(),
+  };
+}
+
+/** What is done about failures of accept(2). */
+export function createComplaints(
+  listener: WorkerListener,
+  log: Logger,
+  onExhausted: () => void,
+): (error: NodeJS.ErrnoException) => void {
+  let complainedAt = -COMPLAINT_MS;
+  return (error) => {
+    if (EXHAUSTED.has(error.code ?? "")) onExhausted();
+    if (performance.now() - complainedAt < COMPLAINT_MS) return;
+    complainedAt = performance.now();
+    log.error({ err: error }, `Cannot accept on "${listener.address}"`);
   };
 }
 

@@ -75,15 +75,26 @@ function formatOf(format: AccessLogOptions["format"], vhost: string): Format {
 
 /** The combined format; an identifier of the request is one more field at its end. */
 export function createCombined(maxBytes = MAX_LINE_BYTES): Format {
-  const refererField = rememberLast(field);
-  const agentField = rememberLast(field);
+  const start = rememberLast(
+    (address: string, user: ByteString | undefined, stamp: string) =>
+      `${address} - ${userField(user)} [${stamp}] "`,
+  );
+  const middle = rememberLast(
+    (status: number, bytes: number) => `" ${status} ${bytes === 0 ? "-" : bytes} "`,
+  );
+  const agents = rememberLast(
+    (referer: ByteString | undefined, userAgent: ByteString | undefined) =>
+      `${field(referer)}" "${field(userAgent)}`,
+  );
   return (entry, stamp) => {
     const { user, requestLine, status, bytes, requestId } = entry;
     const end = requestId === undefined ? '"\n' : `" "${field(requestId)}"\n`;
     const line =
-      `${entry.remoteAddress} - ${userField(user)} [${stamp}] "${field(requestLine)}" ` +
-      `${status} ${bytes === 0 ? "-" : bytes} ` +
-      `"${refererField(entry.referer)}" "${agentField(entry.userAgent)}${end}`;
+      start(entry.remoteAddress, user, stamp) +
+      field(requestLine) +
+      middle(status, bytes) +
+      agents(entry.referer, entry.userAgent) +
+      end;
     if (line.length <= maxBytes) return line;
     const referer = shorten(entry.referer, MAX_FIELD_BYTES);
     const userAgent = shorten(entry.userAgent, MAX_FIELD_BYTES);
@@ -117,16 +128,22 @@ function shortenMiddle(line: ByteString | undefined, maxBytes: number): ByteStri
   return (shorten(start, maxBytes - version.length) ?? "") + version;
 }
 
-/** A client sends the same value with each of its requests, and looking at every byte of it is what a line costs most. */
+/** Requests come in runs that differ in little; putting every part together anew is what a line costs most. */
+function rememberLast<A, B>(write: (one: A, two: B) => string): (one: A, two: B) => string;
+function rememberLast<A, B, C>(
+  write: (one: A, two: B, three: C) => string,
+): (one: A, two: B, three: C) => string;
 function rememberLast(
-  write: (text: ByteString | undefined) => string,
-): (text: ByteString | undefined) => string {
-  let last: ByteString | undefined;
-  let written = write(last);
-  return (text) => {
-    if (text !== last) {
-      last = text;
-      written = write(text);
+  write: (one: unknown, two: unknown, three?: unknown) => string,
+): (one: unknown, two: unknown, three?: unknown) => string {
+  let written: string | undefined;
+  let [lastOne, lastTwo, lastThree]: unknown[] = [];
+  return (one, two, three) => {
+    if (written === undefined || one !== lastOne || two !== lastTwo || three !== lastThree) {
+      lastOne = one;
+      lastTwo = two;
+      lastThree = three;
+      written = write(one, two, three);
     }
     return written;
   };

@@ -7,11 +7,13 @@ import type { WorkerListener } from "../ipc/messages.ts";
 import type { Logger } from "../log/logger.ts";
 import { describeConnection } from "./accept.ts";
 import type { Counters } from "./counters.ts";
+import type { BareTransport } from "./http/bare-transport.ts";
+import type { Connection } from "./http/connection.ts";
 import { discardRest } from "./http/linger.ts";
 import { renderRefusal } from "./http/refusal.ts";
 import { noSeat } from "./limits.ts";
 import { addressKey } from "./networks.ts";
-import { createProxyArrival } from "./proxy-arrival.ts";
+import { createProxyArrival, type ProxyArrival } from "./proxy-arrival.ts";
 import { createReports } from "./reports.ts";
 
 /** Of the descriptors a quarter, and a few more, stay for files, logs, programs and libraries. */
@@ -27,6 +29,10 @@ const BARREN_MS = 100;
 const MAX_FAREWELLS = 64;
 const FAREWELL_MS = 2_000;
 const MS_PER_SEC = 1_000;
+const NOTHING_READ = Buffer.alloc(0);
+
+/** A connection at the door. */
+type Caller = { destroy(): void };
 
 export type AdmissionOptions = {
   readonly config: Pick<ServerConfig, "global" | "vhosts">;
@@ -38,9 +44,13 @@ export type AdmissionOptions = {
   readonly shedIdle: (count: number) => number;
 };
 
+type BarePass = (transport: BareTransport, connection: Connection) => void;
+
 export type Admission = {
   /** Decides about each connection of a listener; those it takes are passed on, also later. */
   door(listener: WorkerListener, pass: (socket: Socket) => void): (socket: Socket) => void;
+  /** The same for connections that are no sockets of Node; undefined where a PROXY header has to be read first. */
+  bareDoor(listener: WorkerListener, pass: BarePass): BarePass | undefined;
   /** accept(2) failed for want of descriptors or memory. */
   makeRoom(): void;
 };
@@ -98,10 +108,10 @@ export function createAdmission(options: AdmissionOptions): Admission {
     return counters.openConnections - closing() <= max;
   }
 
-  function refuse(socket: Socket, kind: "address" | "proxy", message: string): void {
+  function refuse(caller: Caller, kind: "address" | "proxy", message: string): void {
     worker[kind === "address" ? "refusedAddress" : "refusedProxy"] += 1;
     reports.say(kind, message);
-    socket.destroy();
+    caller.destroy();
   }
 
   /** In clear the client can be told. */
@@ -122,18 +132,20 @@ export function createAdmission(options: AdmissionOptions): Admission {
   }
 
   /** False when there are too many of its address; else it is counted until it closes. */
-  function takePlace(socket: Socket, listener: WorkerListener): boolean {
-    if (perAddress === Infinity) return true;
-    const { remoteAddress } = describeConnection(socket, listener);
+  function takePlace(
+    remoteAddress: string,
+    caller: Caller,
+    onceClosed: (listener: () => void) => void,
+  ): boolean {
     const key = addressKey(remoteAddress);
     const taken = byAddress.get(key) ?? 0;
     if (taken >= perAddress) {
       const message = `Refused a connection from ${remoteAddress}: ip-limit-wsi is ${perAddress}`;
-      refuse(socket, "address", message);
+      refuse(caller, "address", message);
       return false;
     }
     byAddress.set(key, taken + 1);
-    socket.once("close", () => {
+    onceClosed(() => {
       const left = (byAddress.get(key) ?? 1) - 1;
       if (left === 0) byAddress.delete(key);
       else byAddress.set(key, left);
@@ -141,27 +153,51 @@ export function createAdmission(options: AdmissionOptions): Admission {
     return true;
   }
 
+  function proxyArrivalOf(listener: WorkerListener): ProxyArrival | undefined {
+    return createProxyArrival({
+      listener,
+      config: options.config,
+      withinMs: global["timeout-secs"] * MS_PER_SEC,
+      onRefused(socket, why) {
+        const { remoteAddress } = describeConnection(socket, listener);
+        const message = `Refused a connection from ${remoteAddress} on ${listener.address}: ${why}`;
+        refuse(socket, "proxy", message);
+      },
+    });
+  }
+
   return {
     makeRoom,
     door(listener, pass) {
-      const arrival = createProxyArrival({
-        listener,
-        config: options.config,
-        withinMs: global["timeout-secs"] * MS_PER_SEC,
-        onRefused(socket, why) {
-          const { remoteAddress } = describeConnection(socket, listener);
-          const message = `Refused a connection from ${remoteAddress} on ${listener.address}: ${why}`;
-          refuse(socket, "proxy", message);
-        },
-      });
+      const arrival = proxyArrivalOf(listener);
       const enter = (socket: Socket): void => {
-        if (takePlace(socket, listener)) pass(socket);
+        const hasPlace =
+          perAddress === Infinity ||
+          takePlace(describeConnection(socket, listener).remoteAddress, socket, (left) =>
+            socket.once("close", left),
+          );
+        if (hasPlace) pass(socket);
       };
       return (socket) => {
         accepted += 1;
         if (!hasRoom()) sayFull(socket, listener.secure);
         else if (arrival) arrival(socket, () => enter(socket));
         else enter(socket);
+      };
+    },
+    bareDoor(listener, pass) {
+      if (proxyArrivalOf(listener)) return undefined;
+      return (transport, connection) => {
+        accepted += 1;
+        if (!hasRoom()) {
+          const left = transport.leave(NOTHING_READ);
+          if (left) sayFull(left.socket, false);
+          return;
+        }
+        const hasPlace =
+          perAddress === Infinity ||
+          takePlace(connection.remoteAddress, transport, (left) => transport.onceClosed(left));
+        if (hasPlace) pass(transport, connection);
       };
     },
   };

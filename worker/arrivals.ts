@@ -5,8 +5,9 @@ import type { Configuration, WorkerListener } from "../ipc/messages.ts";
 import type { Logger } from "../log/logger.ts";
 import { describeConnection, hasLeft, localAddressOf } from "./accept.ts";
 import type { Counters } from "./counters.ts";
-import type { TlsSession } from "./http/connection.ts";
-import type { Front } from "./http/front.ts";
+import type { BareTransport } from "./http/bare-transport.ts";
+import type { Connection, TlsSession } from "./http/connection.ts";
+import type { Fronts } from "./fronts.ts";
 import { refusePlainText } from "./plain-on-tls.ts";
 import { rawMode, sniffHttp, type RawTable } from "./raw.ts";
 import type { Router } from "./router.ts";
@@ -19,7 +20,7 @@ export type ArrivalOptions = {
   readonly configuration: Configuration;
   readonly counters: Counters;
   readonly log: Logger;
-  readonly front: Front;
+  readonly front: Fronts;
   readonly router: Router;
   readonly raw: RawTable;
 };
@@ -27,6 +28,8 @@ export type ArrivalOptions = {
 export type Arrivals = {
   /** Takes a connection that was let in. */
   take(socket: net.Socket): void;
+  /** The same for one that is no socket of Node, where connections begin with HTTP in clear. */
+  readonly takeBare?: (transport: BareTransport, connection: Connection) => void;
   /** What speaks TLS on this listener. */
   readonly tls: TlsFront | undefined;
 };
@@ -60,7 +63,12 @@ export function createArrivals(listener: WorkerListener, options: ArrivalOptions
       });
   }
 
-  if (!listener.secure) return { take: (socket) => adopt(socket), tls: undefined };
+  if (!listener.secure)
+    return {
+      take: (socket) => adopt(socket),
+      ...(!isRaw && { takeBare: (...arrival) => front.adoptBare(...arrival) }),
+      tls: undefined,
+    };
 
   // One for all connections.
   const countClosed = (): void => void (counters.openTls -= 1);

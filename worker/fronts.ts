@@ -1,15 +1,17 @@
 // The fronts of a worker as one: a connection goes to HTTP/2 where ALPN settled on it, else to HTTP/1.1.
 
 import type { Socket } from "node:net";
-import { createLane } from "./http/lane.ts";
+import { createLane, type Lane } from "./http/lane.ts";
 import type { Front, FrontOptions } from "./http/front.ts";
 import { createHttp2Front } from "./http2/front.ts";
 
 /** As TLS names it (RFC 9113 3.2). */
 const HTTP2 = "h2";
 
+export type Fronts = Front & Pick<Lane, "adoptBare">;
+
 /** Starts all fronts. */
-export function createFronts(options: FrontOptions): Front {
+export function createFronts(options: FrontOptions): Fronts {
   const http1 = createLane(options);
   const http2 = createHttp2Front(options);
   return {
@@ -25,6 +27,7 @@ export function createFronts(options: FrontOptions): Front {
       void connection.localAddress;
       http2.adopt(socket, connection);
     },
+    adoptBare: (transport, connection) => http1.adoptBare(transport, connection),
     drain() {
       http1.drain();
       http2.drain();

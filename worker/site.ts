@@ -6,12 +6,14 @@ import type { VhostConfig } from "../config/vhost.ts";
 import type { Configuration, VhostSecrets, WorkerListener } from "../ipc/messages.ts";
 import { openFilesLimit } from "../posix/open-files.ts";
 import type { Starter } from "../posix/child.ts";
+import { openPoller } from "../posix/poller.ts";
 import { openSendFile, type SendFile } from "../posix/send-file.ts";
 import { openStarter } from "../posix/spawn.ts";
 import { createAcceptor, type Acceptor } from "./accept.ts";
 import { createAccess } from "./access/access.ts";
 import { createAdmission } from "./admission.ts";
 import { createArrivals } from "./arrivals.ts";
+import { createBareAcceptor } from "./bare-acceptor.ts";
 import { createBoardReader } from "./board-reader.ts";
 import { createCompressor } from "./compressor.ts";
 import { createFileCache } from "./file-cache.ts";
@@ -150,11 +152,18 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
     openFiles: openFilesLimit(),
     shedIdle: (count) => front.shedIdle(count),
   });
+  const poller = await openPoller();
   const acceptors = configuration.listeners.map((listener) => {
     const arrivals = createArrivals(listener, { ...services, front, router, raw });
     if (arrivals.tls) tlsFronts.push(arrivals.tls);
-    const door = admission.door(listener, (socket) => arrivals.take(socket));
     const makeRoom = (): void => admission.makeRoom();
+    const bareDoor = arrivals.takeBare && admission.bareDoor(listener, arrivals.takeBare);
+    if (poller && bareDoor && listener.fd !== undefined)
+      return {
+        listener,
+        acceptor: createBareAcceptor(listener, counters, log, poller, bareDoor, makeRoom),
+      };
+    const door = admission.door(listener, (socket) => arrivals.take(socket));
     return { listener, acceptor: createAcceptor(listener, counters, log, door, makeRoom) };
   });
 
@@ -163,6 +172,7 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
     upgrader.stop();
     raw.closeAll();
     front.stop();
+    poller?.stop();
     for (const cleanup of cleanups) cleanup();
     await logs.close();
   };

@@ -230,7 +230,7 @@ async function openReception(
   const next = await openHandoverEnd(handoverFd);
   if (!next) return undefined;
   const serve = (listener: number, socket: net.Socket): void => {
-    tools.site.acceptors[listener]?.acceptor.take(socket);
+    tools.site.acceptors[listener]?.acceptor.take?.(socket);
   };
   return createReception({ ...tools, next, serve });
 }

@@ -1,7 +1,7 @@
 // A site without processes for tests: vhosts and mounts from configuration keys, the HTTP/1.1 front and a socket on port 0.
 
 import assert from "node:assert/strict";
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
@@ -9,19 +9,21 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { mountShape, type MountConfig } from "../../config/mount.ts";
 import { vhostShape } from "../../config/vhost.ts";
-import { createLogger } from "../../log/logger.ts";
+import { createLogger, type Logger } from "../../log/logger.ts";
+import { openPoller } from "../../posix/poller.ts";
 import { openSendFile, type SendFile } from "../../posix/send-file.ts";
 import { openStarter } from "../../posix/spawn.ts";
 import type { Guard } from "../../worker/access/guard.ts";
 import { mountKey } from "../../ipc/stats.ts";
 import { createAccessLog } from "../../worker/access-log.ts";
+import { createBareAcceptor } from "../../worker/bare-acceptor.ts";
 import { createErrorPages } from "../../worker/error-pages.ts";
 import { createCompressor } from "../../worker/compressor.ts";
 import { createCounters, emptyCgi, type Counters } from "../../worker/counters.ts";
 import { createFileCache } from "../../worker/file-cache.ts";
 import { createDocroots } from "../../worker/docroot.ts";
 import type { Clocks } from "../../worker/http/clocks.ts";
-import { createLane } from "../../worker/http/lane.ts";
+import { createLane, type Lane } from "../../worker/http/lane.ts";
 import type { Front, FrontOptions } from "../../worker/http/front.ts";
 import type { UpgradeRequest } from "../../worker/http/upgrade-request.ts";
 import { defaultRequestLimits, type RequestLimits } from "../../worker/limits.ts";
@@ -59,6 +61,8 @@ export type TestSiteOptions = {
   readonly limits?: Partial<RequestLimits>;
   /** Serves all connections; by default HTTP/1.1 with the lane. */
   readonly createFront?: (options: FrontOptions) => Front;
+  /** Sockets of Node instead of bare descriptors, which is what fronts get that can take them. */
+  readonly usesStreams?: boolean;
   /** 0 by default: what is on disk is what is sent, at once. */
   readonly fileCacheBytes?: number;
   readonly sendFile?: () => Promise<SendFile | undefined>;
@@ -68,6 +72,8 @@ export type TestSiteOptions = {
   readonly logDestination?: { write(line: string): void };
 };
 
+export type Accepted = EventEmitter & { readonly destroyed: boolean };
+
 export type TestSite = {
   readonly port: number;
   readonly front: Front;
@@ -76,8 +82,8 @@ export type TestSite = {
   readonly logged: string[];
   /** What mounts refused, as "key: message". */
   readonly refused: string[];
-  /** Sockets in the order they were accepted. */
-  readonly accepted: net.Socket[];
+  /** Connections in the order they were accepted; each tells "close". */
+  readonly accepted: Accepted[];
 };
 
 const LISTENER = "test";
@@ -87,7 +93,7 @@ export async function startSite(t: TestContext, options: TestSiteOptions): Promi
   const counters = createCounters();
   const logged: string[] = [];
   const refused: string[] = [];
-  const accepted: net.Socket[] = [];
+  const accepted: Accepted[] = [];
   const { logDestination: destination } = options;
   const log = await createLogger(
     destination ? { name: "test", destination } : { name: "test", level: "silent" },
@@ -162,6 +168,12 @@ export async function startSite(t: TestContext, options: TestSiteOptions): Promi
     log,
     onUpgrade: options.onUpgrade ?? ((upgrade) => upgrade.reject(501, "No WebSockets here")),
   });
+  t.after(() => front.stop());
+  const site = { front, counters, logged, refused, accepted };
+  if ("adoptBare" in front && !options.usesStreams && !vhosts[0]?.secure) {
+    const port = await acceptBare(t, front as Lane, counters, log, accepted);
+    if (port !== undefined) return { port, ...site };
+  }
   const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     accepted.push(socket);
     front.adopt(socket, {
@@ -175,13 +187,56 @@ export async function startSite(t: TestContext, options: TestSiteOptions): Promi
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  t.after(() => {
-    front.stop();
-    server.close();
-  });
+  t.after(() => server.close());
   const address = server.address();
   const port = typeof address === "object" && address ? address.port : 0;
-  return { port, front, counters, logged, refused, accepted };
+  return { port, ...site };
+}
+
+/** Undefined where descriptors cannot be had. */
+async function acceptBare(
+  t: TestContext,
+  front: Lane,
+  counters: Counters,
+  log: Logger,
+  accepted: Accepted[],
+): Promise<number | undefined> {
+  const poller = await openPoller();
+  if (!poller) return undefined;
+  const bound = new net.BoundSocket({ host: "127.0.0.1", port: 0 });
+  const { port } = bound.address();
+  const listener = {
+    address: LISTENER,
+    fd: bound.fd(),
+    port,
+    secure: false,
+    vhosts: [0],
+    overrides: [],
+  };
+  const acceptor = createBareAcceptor(listener, counters, log, poller, (transport, connection) => {
+    const one = Object.assign(new EventEmitter(), { destroyed: false });
+    accepted.push(one);
+    transport.onceClosed(() => {
+      one.destroyed = true;
+      one.emit("close");
+    });
+    front.adoptBare(transport, connection);
+  });
+  await acceptor.listen();
+  t.after(() => {
+    poller.stop();
+    bound.close();
+  });
+  return port;
+}
+
+/** The first connection, as soon as it has been accepted. */
+export async function firstAccepted({ accepted }: TestSite): Promise<Accepted> {
+  for (;;) {
+    const [first] = accepted;
+    if (first) return first;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 }
 
 /** A directory that goes with the test. */

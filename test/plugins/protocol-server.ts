@@ -150,6 +150,7 @@ export async function startProtocolServer(
   let vhost: VhostConfig | undefined;
   const site = await startSite(t, {
     vhosts: [{ name: VHOST, mounts: options.mounts ?? [], protocols }],
+    usesStreams: true,
     onUpgrade(upgrade) {
       vhost = upgrade.vhost.config;
       upgrader?.handle(upgrade);
@@ -175,7 +176,7 @@ export async function startProtocolServer(
       assert.ok(vhost);
       return vhost;
     },
-    sockets: site.accepted,
+    sockets: site.accepted as Socket[],
     async deserted() {
       while (started.open > 0) await new Promise(setImmediate);
     },

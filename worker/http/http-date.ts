@@ -1,16 +1,17 @@
 // Dates of HTTP fields (RFC 9110 5.6.7): all three forms are read, each of them exactly. Date.parse would take "1" for a date.
 
 const MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec";
-const IMF_FIXDATE = /^\w{3}, (\d{2}) (\w{3}) (\d{4}) (\d{2}):(\d{2}):(\d{2}) GMT$/;
+const IMF_FIXDATE = /^\w{3}, \d{2} \w{3} \d{4} \d{2}:\d{2}:\d{2} GMT$/;
+const FIXDATE_LENGTH = "Sun, 06 Nov 1994 08:49:37 GMT".length;
 const RFC850 = /^\w{6,9}, (\d{2})-(\w{3})-(\d{2}) (\d{2}):(\d{2}):(\d{2}) GMT$/;
 const ASCTIME = /^\w{3} (\w{3}) ([ \d]\d) (\d{2}):(\d{2}):(\d{2}) (\d{4})$/;
 
 /** Seconds since the epoch, undefined for what is not a date. */
 export function parseHttpDate(text: string, now = Date.now()): number | undefined {
-  const fixed = IMF_FIXDATE.exec(text);
-  if (fixed) {
-    const [, day, month, year, ...time] = fixed;
-    return seconds(Number(year), month, day, time);
+  // Nearly every date, and its parts stand where they always do: to take them out by themselves costs most of it.
+  if (text.length === FIXDATE_LENGTH && IMF_FIXDATE.test(text)) {
+    const time = [text.slice(17, 19), text.slice(20, 22), text.slice(23, 25)];
+    return seconds(Number(text.slice(12, 16)), text.slice(8, 11), text.slice(5, 7), time);
   }
   const old = RFC850.exec(text);
   if (old) {

@@ -1,15 +1,15 @@
 // One connection in the lane: answers what is ready, in order, with one write for each batch of requests that came together;
 // hands everything else over to Node's parser with the bytes untouched. Between requests it holds no more than its own fields.
 
-import type { Socket } from "node:net";
+import { performance } from "node:perf_hooks";
 import type { Connection } from "./connection.ts";
 import { HttpError } from "./exchange.ts";
 import type { LaneContext } from "./lane-context.ts";
 import { askMount, LaneVisit } from "./lane-visit.ts";
 import { CLIENT_LEFT, settle, type Outcome } from "./ledger.ts";
-import { discardRest } from "./linger.ts";
-import { Pace, takenBytes } from "./pace.ts";
+import { Pace } from "./pace.ts";
 import { renderRefusal } from "./refusal.ts";
+import type { Transport, TransportUser } from "./transport.ts";
 import type { Ringing } from "./wheel.ts";
 
 /** Replies of one batch wait for one write up to this many bytes; then the client must take them before the next request is looked at. */
@@ -17,7 +17,8 @@ const MAX_BATCH_BYTES = 256 * 1024;
 /** So often a mount may say "not yet" about one request before it has to answer the slow way. */
 const MAX_WAITS = 2;
 
-const EMPTY = Buffer.alloc(0);
+const NOTHING = Buffer.alloc(0);
+const NOBODY: readonly Outcome[] = [];
 
 /**
  * waiting: for a request, or for the rest of one. loading: for a mount. flushing: for the client to take what was written.
@@ -28,9 +29,9 @@ type State = "waiting" | "loading" | "flushing" | "lingering" | "gone";
 /** What the next bytes turned out to be: a request whose answer has so many bytes, the beginning of one, not ours, or one whose answer will be ready. */
 type Step = number | "partial" | "foreign" | Promise<void>;
 
-export class LaneConnection implements Ringing {
+export class LaneConnection implements Ringing, TransportUser {
   readonly #context: LaneContext;
-  readonly #socket: Socket;
+  readonly #transport: Transport;
   readonly #connection: Connection;
   #state: State = "waiting";
   /** performance.now() of the last change of state; of the first byte, while the rest of a head is waited for. */
@@ -50,16 +51,13 @@ export class LaneConnection implements Ringing {
   #waits = 0;
   /** When the request was asked that a mount had to fetch something for. */
   #askedAt: number | undefined;
-  /** While the client takes its time with an answer; when that was last looked at, and who listens to Node's timer. */
+  /** While the client takes its time with an answer; when that was last looked at. */
   #pace: Pace | undefined;
   #watchedAt = 0;
-  #onStall: (() => void) | undefined;
-  /** Made once it is needed: most answers of a TCP connection leave at once. */
-  #whenWritten: ((error?: Error | null) => void) | undefined;
 
-  constructor(context: LaneContext, socket: Socket, connection: Connection) {
+  constructor(context: LaneContext, transport: Transport, connection: Connection) {
     this.#context = context;
-    this.#socket = socket;
+    this.#transport = transport;
     this.#connection = connection;
     this.#visit = new LaneVisit(context, connection);
     this.#since = performance.now();
@@ -77,38 +75,26 @@ export class LaneConnection implements Ringing {
     return this.isIdle && this.#visit.requests > 0 ? this.#since : undefined;
   }
 
-  /** Bytes have come. */
   receive(chunk: Buffer): void {
-    if (this.#state !== "waiting") return this.#giveBack(chunk);
+    if (this.#state !== "waiting") return this.#transport.giveBack(Buffer.from(chunk));
     const held = this.#held;
     const startedAt = this.#askedAt ?? performance.now();
     this.#askedAt = undefined;
     this.#process(held ? Buffer.concat([held, chunk]) : chunk, startedAt);
   }
 
-  /**
-   * Leaves bytes in the socket until their turn comes. That bounds what is read ahead; and a socket does not tell the client's
-   * end before them, behind which it would not take them back for Node's parser.
-   */
-  #giveBack(bytes: Buffer): void {
-    this.#socket.pause();
-    this.#socket.unshift(bytes);
-  }
-
-  /** The client has closed its side. */
   receiveEnd(): void {
     if (this.#state !== "waiting") this.#hasEnded = true;
     else if (this.#held === undefined) this.#finish();
     else this.#refuse(new HttpError(400, "The request is malformed"));
   }
 
-  /** The socket has closed. */
   onClose(): void {
     const { wheel } = this.#context;
     if (this.#state === "gone") return;
     if (this.#state === "loading") this.#abandon();
     for (const outcome of this.#unsettled ?? []) this.#settleTaken(outcome, "aborted");
-    this.#visit.end(this.#socket);
+    this.#visit.end(this.#transport.bytesRead);
     this.#state = "gone";
     wheel.remove(this);
   }
@@ -117,12 +103,12 @@ export class LaneConnection implements Ringing {
   #stall(): void {
     if (this.#state !== "flushing") return;
     this.#context.counters.worker.clientsTooSlow += 1;
-    this.#socket.destroy();
+    this.#transport.destroy();
   }
 
   /** Cuts the connection, whatever it is doing. */
   destroy(): void {
-    this.#socket.destroy();
+    this.#transport.destroy();
   }
 
   ring(now: number): number | undefined {
@@ -138,22 +124,18 @@ export class LaneConnection implements Ringing {
       return (this.#ringsAt = now + clocks.lingerMs);
     }
     // Nothing was asked, so nothing is answered.
-    this.#socket.destroy();
+    this.#transport.destroy();
     return (this.#ringsAt = now + clocks.lingerMs);
   }
 
   /** A client that is slow, or does not read. */
   #watchPace(now: number): number {
     const { minSendRate, sendMs, sweepMs } = this.#context.clocks;
-    const socket = this.#socket;
-    // Node's own timer knows of every byte that moves.
+    const transport = this.#transport;
     if (!this.#pace) {
-      this.#pace = new Pace(minSendRate, sendMs, () => takenBytes(socket));
-      socket.setTimeout(sendMs, (this.#onStall ??= () => this.#stall()));
-    } else if (this.#pace.spend(now - this.#watchedAt)) {
-      this.#context.counters.worker.clientsTooSlow += 1;
-      socket.destroy();
-    }
+      this.#pace = new Pace(minSendRate, sendMs, () => transport.takenBytes);
+      transport.watchStall(sendMs, () => this.#stall());
+    } else if (this.#pace.spend(now - this.#watchedAt)) this.#stall();
     this.#watchedAt = now;
     return (this.#ringsAt = now + sweepMs);
   }
@@ -193,12 +175,14 @@ export class LaneConnection implements Ringing {
       }
       // The clock of a head that comes in parts runs from its first byte.
       if (at > 0 || this.#held === undefined) this.#since = startedAt;
-      if (at > 0) rest = rest.subarray(at);
+      if (at > 0) rest = at === rest.length ? NOTHING : rest.subarray(at);
       this.#held = rest.length === 0 ? undefined : rest;
       if (out.length > 0) this.#write(startedAt);
     }
     if (this.#state !== "waiting") return;
-    if (step === "foreign") this.#leave(rest);
+    // The buffer it is part of may be used again.
+    if (this.#held !== undefined) this.#held = Buffer.from(this.#held);
+    if (step === "foreign") this.#leave(this.#held ?? rest);
     else if (step instanceof Promise) this.#load(step, startedAt);
     else this.#wait();
   }
@@ -242,52 +226,39 @@ export class LaneConnection implements Ringing {
   /** Writes the batch; waits where the client does not take it at once. */
   #write(now: number): void {
     const { out, outcomes, counters } = this.#context;
-    const socket = this.#socket;
-    // TLS never takes anything at once, so it is asked to tell; to ask each time would cost a tick for nothing.
-    const tells = this.#connection.secure ? (this.#whenWritten ??= this.#afterWrite()) : undefined;
-    const last = out.pop() ?? EMPTY;
-    if (out.length > 0) socket.cork();
-    for (const buffer of out) socket.write(buffer);
-    if (tells) socket.write(last, tells);
-    else socket.write(last);
-    if (out.length > 0) {
-      socket.uncork();
-      // Setting a length that it has would still be a call into the runtime.
-      out.length = 0;
-    }
-    if (!tells && socket.writableLength === 0) {
+    // Taking the last one off is cheap; setting a length is a call into the runtime.
+    const last = out.pop() ?? NOTHING;
+    const isTaken =
+      out.length === 0
+        ? this.#transport.write(last)
+        : this.#transport.writeAll([...out.splice(0), last]);
+    if (isTaken) {
       const endedAt = performance.now();
-      const only = outcomes.length === 1 ? outcomes.pop() : undefined;
-      if (only) settle(counters, only, endedAt);
-      else for (const outcome of outcomes.splice(0)) settle(counters, outcome, endedAt);
+      const latest = outcomes.pop();
+      for (const outcome of outcomes.length > 0 ? outcomes.splice(0) : NOBODY)
+        settle(counters, outcome, endedAt);
+      if (latest) settle(counters, latest, endedAt);
       // The kernel has the answer, and nothing may come any more that would turn the end into a reset (RFC 9112 9.6).
       if (this.#isLeaving && this.#held === undefined) this.#depart();
       else if (this.#isLast) this.#linger();
       return;
     }
-    if (!tells) socket.write(EMPTY, (this.#whenWritten ??= this.#afterWrite()));
     this.#unsettled = outcomes.splice(0);
     counters.activeRequests += this.#unsettled.length;
     this.#enter("flushing", now);
     const held = this.#held;
     this.#held = undefined;
-    if (held !== undefined) this.#giveBack(held);
-  }
-
-  #afterWrite(): (error?: Error | null) => void {
-    return (error) => {
-      // The socket closes then, and that settles it.
-      if (!error && this.#state === "flushing") this.#flushed();
-    };
+    if (held !== undefined) this.#transport.giveBack(Buffer.from(held));
   }
 
   /** The client has taken everything. */
-  #flushed(): void {
+  onFlushed(): void {
+    if (this.#state !== "flushing") return;
     for (const outcome of this.#unsettled ?? []) this.#settleTaken(outcome);
     this.#unsettled = undefined;
     if (this.#pace) {
       this.#pace = undefined;
-      this.#socket.setTimeout(0, this.#onStall);
+      this.#transport.watchStall(0);
     }
     if (this.#isLast) this.#linger();
     else this.#proceed(performance.now());
@@ -304,7 +275,7 @@ export class LaneConnection implements Ringing {
     this.#context.counters.activeRequests += 1;
     this.#askedAt = startedAt;
     // Kept here too, so that it can be told what a client wanted that leaves.
-    if (this.#held !== undefined) this.#giveBack(this.#held);
+    if (this.#held !== undefined) this.#transport.giveBack(this.#held);
     this.#enter("loading", startedAt);
     const resume = (): void => {
       if (this.#state !== "loading") return;
@@ -329,34 +300,32 @@ export class LaneConnection implements Ringing {
   #proceed(startedAt: number): void {
     this.#enter("waiting", startedAt);
     this.#held = undefined;
-    // Comes to receive().
-    if (this.#socket.readableLength > 0) this.#socket.read();
-    else this.#wait();
+    if (!this.#transport.replay()) this.#wait();
   }
 
   /** Nothing is left to do before the client sends more. */
   #wait(): void {
     if (this.#held === undefined && this.#hasEnded) return this.#finish();
     this.#enter("waiting", this.#since);
-    if (this.#socket.isPaused()) this.#socket.resume();
+    this.#transport.resume();
   }
 
   /** The client has said everything, and has its answers. */
   #finish(): void {
     this.#enter("lingering", performance.now());
-    this.#socket.end();
+    this.#transport.end();
   }
 
   /** The client has its last answer, and has nothing more to say. */
   #depart(): void {
     this.#state = "lingering";
-    this.#socket.destroy();
+    this.#transport.destroy();
   }
 
   #linger(): void {
     this.#held = undefined;
     this.#enter("lingering", performance.now());
-    discardRest(this.#socket);
+    this.#transport.discard();
   }
 
   /** Answers what cannot be read, and closes. */
@@ -374,10 +343,7 @@ export class LaneConnection implements Ringing {
       mark: "rejected",
     });
     vhost.counters.tx += head.length + page.length;
-    if (this.#socket.writable) {
-      this.#socket.write(head, "latin1");
-      this.#socket.write(page);
-    }
+    if (this.#transport.isWritable) this.#transport.writeAll([Buffer.from(head, "latin1"), page]);
     this.#linger();
   }
 
@@ -386,7 +352,7 @@ export class LaneConnection implements Ringing {
     this.#state = "gone";
     this.#held = undefined;
     this.#context.wheel.remove(this);
-    this.#context.handOver(this.#socket, rest, this.#connection, this.#visit.past);
+    this.#context.handOver(this.#transport, rest, this.#connection, this.#visit.past);
   }
 }
 

@@ -1,6 +1,5 @@
 // What the connections of one lane share: one of everything that no connection needs for itself.
 
-import type { Socket } from "node:net";
 import type { Counters } from "../counters.ts";
 import type { RequestLimits } from "../limits.ts";
 import type { Router, SiteVhost } from "../router.ts";
@@ -12,6 +11,7 @@ import type { Outcome } from "./ledger.ts";
 import type { Past } from "./http1-context.ts";
 import type { PreparedReply, ReplyClock, ReplyFrame } from "./prepared.ts";
 import type { ConfiguredFields } from "./response-head.ts";
+import type { Transport } from "./transport.ts";
 import type { Ringing, Wheel } from "./wheel.ts";
 
 /** What the connections of one lane share. */
@@ -35,5 +35,10 @@ export type LaneContext = {
   /** The answer where no mount matches. */
   readonly notFound: PreparedReply;
   /** Takes a connection that the lane lets go, with the bytes it has not answered. */
-  readonly handOver: (socket: Socket, rest: Buffer, connection: Connection, past: Past) => void;
+  readonly handOver: (
+    transport: Transport,
+    rest: Buffer,
+    connection: Connection,
+    past: Past,
+  ) => void;
 };

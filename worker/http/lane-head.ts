@@ -22,6 +22,8 @@ export interface ReadyRequest {
   readonly path: ByteString;
   readonly query: ByteString | undefined;
   readonly target: ByteString;
+  /** Whether it has any of CONDITIONAL_FIELDS. */
+  readonly isConditional: boolean;
   /** As Exchange.header, for the fields in READY_FIELDS. */
   header(name: string): ByteString | undefined;
 }
@@ -42,6 +44,15 @@ export const READY_FIELDS = [
 ] as const;
 
 const FIELD_IDS: ReadonlyMap<string, number> = new Map(READY_FIELDS.map((name, id) => [name, id]));
+/** They may change the answer to another than the whole (RFC 9110 13.1 and 14.2). If-Range alone changes nothing. */
+export const CONDITIONAL_FIELDS: readonly string[] = [
+  "if-none-match",
+  "if-modified-since",
+  "if-match",
+  "if-unmodified-since",
+  "range",
+];
+const CONDITIONAL_AT = CONDITIONAL_FIELDS.map((name) => 2 * (FIELD_IDS.get(name) ?? 0));
 const HOST = READY_FIELDS.indexOf("host");
 const USER_AGENT = READY_FIELDS.indexOf("user-agent");
 const REFERER = READY_FIELDS.indexOf("referer");
@@ -160,6 +171,10 @@ export class LaneHead implements ReadyRequest {
   }
   get target(): ByteString {
     return this.#target;
+  }
+  get isConditional(): boolean {
+    for (const at of CONDITIONAL_AT) if (this.#ranges[at] !== 0) return true;
+    return false;
   }
   get requestLine(): ByteString {
     return this.#slice(this.#start, this.#lineEnd);

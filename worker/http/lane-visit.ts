@@ -1,6 +1,5 @@
 // Where a connection in the lane stands among the vhosts: which it asks, its seat there, what is counted for it.
 
-import type { Socket } from "node:net";
 import type { MountTally } from "../counters.ts";
 import type { Mount } from "../mount.ts";
 import type { MountMatch, SiteVhost } from "../router.ts";
@@ -92,10 +91,10 @@ export class LaneVisit {
     };
   }
 
-  /** The connection has closed. */
-  end(socket: Socket): void {
+  /** The connection has closed, after so many bytes. */
+  end(bytesRead: number): void {
     const { counters } = this.#vhost;
-    counters.rx += Math.max(0, socket.bytesRead - this.#countedRead);
+    counters.rx += Math.max(0, bytesRead - this.#countedRead);
     if (this.#requests === 0) counters.connections += 1;
     this.#leaveSeat();
   }

@@ -1,9 +1,10 @@
 // The HTTP/1.1 front that connections come to first: the lane answers what is ready in memory, Node's parser everything else.
 // A connection that is handed over stays there.
 
-import type { Socket } from "node:net";
 import { defaultRequestLimits } from "../limits.ts";
+import type { BareTransport } from "./bare-transport.ts";
 import { completeClocks } from "./clocks.ts";
+import type { Connection } from "./connection.ts";
 import { HttpError } from "./exchange.ts";
 import { HostMemory } from "./host-memory.ts";
 import { LaneConnection } from "./lane-connection.ts";
@@ -13,19 +14,23 @@ import type { Front, FrontOptions } from "./front.ts";
 import { createHttp1Front } from "./node-http1.ts";
 import { prepareError, ReplyClock, type ReplyFrame } from "./prepared.ts";
 import type { ConfiguredFields } from "./response-head.ts";
+import { StreamTransport } from "./stream-transport.ts";
 import { createWheel } from "./wheel.ts";
 
-/** On the socket itself, so that all connections share their listeners. */
-const LANE = Symbol("lane");
-type LaneSocket = Socket & { [LANE]?: LaneConnection | undefined };
+export type Lane = Front & {
+  /** As adopt(), for a connection that is no socket of Node. */
+  adoptBare(transport: BareTransport, connection: Connection): void;
+};
 
 /** Starts a lane with Node's parser behind it. */
-export function createLane(options: FrontOptions): Front {
+export function createLane(options: FrontOptions): Lane {
   const { counters, router, serverString, limits = defaultRequestLimits } = options;
   const clocks = completeClocks(options.clocks);
   const slow = createHttp1Front(options);
   const wheel = createWheel<LaneConnection>(clocks.sweepMs);
   const frames = new WeakMap<ConfiguredFields, ReplyFrame>();
+  /** The one that was asked for last: looking into the map costs more than the rest of it. */
+  let latest: ReplyFrame | undefined;
   let isDraining = false;
 
   const context: LaneContext = {
@@ -44,21 +49,23 @@ export function createLane(options: FrontOptions): Front {
     notFound: prepareError(new HttpError(404, "")),
     frameOf(vhost, configured) {
       const keepAliveSecs = vhost.config.keepalive_timeout;
+      if (latest?.configured === configured && latest.keepAliveSecs === keepAliveSecs)
+        return latest;
       const known = frames.get(configured);
-      if (known?.keepAliveSecs === keepAliveSecs) return known;
-      const frame = { configured, serverString, keepAliveSecs };
-      frames.set(configured, frame);
-      return frame;
+      latest =
+        known?.keepAliveSecs === keepAliveSecs
+          ? known
+          : { configured, serverString, keepAliveSecs };
+      frames.set(configured, latest);
+      return latest;
     },
-    handOver(socket, rest, connection, past) {
-      detach(socket);
-      if (socket.destroyed) return;
+    handOver(transport, rest, connection, past) {
       // On the other way somebody may ask for it when the socket has closed.
       void connection.localAddress;
-      if (rest.length > 0) socket.unshift(rest);
-      // Node's parser listens, which wakes no socket that was told to pause.
-      if (socket.isPaused()) socket.resume();
-      slow.adopt(socket, connection, past);
+      const left = transport.leave(rest);
+      if (!left) return;
+      const countedRead = past.countedRead - left.readBefore;
+      slow.adopt(left.socket, connection, { ...past, countedRead });
     },
   };
 
@@ -70,12 +77,11 @@ export function createLane(options: FrontOptions): Front {
       return wheel.size + slow.open;
     },
     adopt(socket, connection) {
-      const lane: LaneSocket = socket;
-      lane[LANE] = new LaneConnection(context, socket, connection);
-      socket.on("error", ignore);
-      socket.on("data", onData);
-      socket.on("end", onEnd);
-      socket.on("close", onClose);
+      const transport = new StreamTransport(socket, connection.secure);
+      transport.begin(new LaneConnection(context, transport, connection));
+    },
+    adoptBare(transport, connection) {
+      transport.begin(new LaneConnection(context, transport, connection));
     },
     drain() {
       isDraining = true;
@@ -102,25 +108,3 @@ export function createLane(options: FrontOptions): Front {
     },
   };
 }
-
-function detach(socket: LaneSocket): void {
-  socket[LANE] = undefined;
-  socket.off("error", ignore);
-  socket.off("data", onData);
-  socket.off("end", onEnd);
-  socket.off("close", onClose);
-}
-
-function onData(this: LaneSocket, chunk: Buffer): void {
-  this[LANE]?.receive(chunk);
-}
-
-function onEnd(this: LaneSocket): void {
-  this[LANE]?.receiveEnd();
-}
-
-function onClose(this: LaneSocket): void {
-  this[LANE]?.onClose();
-}
-
-function ignore(): void {}

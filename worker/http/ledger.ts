@@ -1,5 +1,6 @@
 // The one place where a request is counted and logged, so that counters and access log always agree.
 
+import { performance } from "node:perf_hooks";
 import {
   countRejection,
   countStatus,

@@ -4,7 +4,7 @@
 import type { Socket } from "node:net";
 
 /** A client that sends nothing more for so long has read its answer, or never will. */
-const SILENT_MS = 5_000;
+export const SILENT_MS = 5_000;
 
 /**
  * Closes our side once everything is written, and reads on until the client closes its own. However much it goes on

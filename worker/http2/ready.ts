@@ -2,7 +2,7 @@
 // made before. What a client gets is what Exchange.send would have sent.
 
 import type { ByteString } from "../http/exchange.ts";
-import type { ReadyRequest } from "../http/lane-head.ts";
+import { CONDITIONAL_FIELDS, type ReadyRequest } from "../http/lane-head.ts";
 import type { PreparedReply } from "../http/prepared.ts";
 import type { MountMatch } from "../router.ts";
 import type { SiteVhost } from "../site-vhost.ts";
@@ -107,6 +107,9 @@ class View implements ReadyRequest {
   }
   get target(): ByteString {
     return this.#request.head.target;
+  }
+  get isConditional(): boolean {
+    return this.#request.fields.some(([name]) => CONDITIONAL_FIELDS.includes(name));
   }
 
   /** Several are joined (RFC 9110 5.3); of cookies nobody asks here. */

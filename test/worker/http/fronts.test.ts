@@ -29,12 +29,19 @@ type Front = {
   readonly name: string;
   readonly create: (options: FrontOptions) => HttpFront;
   readonly ask: FrontClient;
+  readonly usesStreams?: true;
 };
 
 /** The first is what the others are compared with. */
 const fronts: readonly Front[] = [
   { name: "HTTP/1.1 on Node's parser", create: createHttp1Front, ask: askHttp1 },
   { name: "HTTP/1.1 in the lane", create: createLane, ask: askHttp1 },
+  {
+    name: "HTTP/1.1 in the lane, over streams",
+    create: createLane,
+    ask: askHttp1,
+    usesStreams: true,
+  },
   { name: "HTTP/2", create: createHttp2Front, ask: askHttp2 },
 ];
 
@@ -340,6 +347,7 @@ async function run(
   const site = await startSite(t, {
     vhosts: vhosts(directory),
     createFront: front.create,
+    ...(front.usesStreams && { usesStreams: true }),
     serverString: "test",
   });
   const answer = await front.ask(site.port, request);

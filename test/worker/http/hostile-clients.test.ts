@@ -4,7 +4,12 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
 import { HttpError, type Exchange } from "../../../worker/http/exchange.ts";
-import { startSite, type TestSite, type TestSiteOptions } from "../../helpers/site.ts";
+import {
+  firstAccepted,
+  startSite,
+  type TestSite,
+  type TestSiteOptions,
+} from "../../helpers/site.ts";
 import {
   connect,
   countStatusLines,
@@ -24,6 +29,7 @@ function start(
 ): Promise<TestSite> {
   return startSite(t, {
     vhosts: [{ name: "h", mounts: [{ mountpoint: "/", handle }] }],
+    usesStreams: true,
     ...options,
   });
 }
@@ -88,8 +94,9 @@ test("createHttp1Front does not blame a client for the head it has stopped readi
     { clocks: { headerMs, progressMs: 10_000 } },
   );
   const wire = await connect(site.port);
+  const paused = once(await firstAccepted(site), "pause");
   wire.write(`${GET}${GET}${GET.slice(0, 20)}`);
-  await once(site.accepted[0] ?? wire.socket, "pause");
+  await paused;
   wire.write(GET.slice(20));
   assert.deepEqual(
     (await wire.replies(3)).map(({ status }) => status),

@@ -7,6 +7,7 @@ import type { Mount } from "../../../worker/mount.ts";
 import { createHttp1Front } from "../../../worker/http/node-http1.ts";
 import { PreparedReply } from "../../../worker/http/prepared.ts";
 import {
+  firstAccepted,
   startSite,
   type TestMount,
   type TestSite,
@@ -64,6 +65,7 @@ function createRandom(seed: number): (below: number) => number {
 function startBoth(t: TestContext, options: TestSiteOptions): Promise<TestSite[]> {
   return Promise.all([
     startSite(t, options),
+    startSite(t, { ...options, usesStreams: true }),
     startSite(t, { ...options, createFront: createHttp1Front }),
   ]);
 }
@@ -290,7 +292,7 @@ test("Lane reads nothing more of a client that pipelines and does not take its a
   wire.socket.on("error", () => {});
   wire.socket.pause();
   wire.write(GET.repeat(20_000));
-  await once(site.accepted[0] ?? wire.socket, "close");
+  await once(await firstAccepted(site), "close");
   await settled(site);
   const { requests, aborted, rx } = site.counters.vhost("h:80");
   assert.ok(requests < 500 && aborted > 0, `${requests} ${aborted}`);

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
 import { Pace } from "../../../worker/http/pace.ts";
-import { startSite } from "../../helpers/site.ts";
+import { firstAccepted, startSite } from "../../helpers/site.ts";
 import { connect, exchangeBytes, parseReplies, statusOf } from "../../helpers/wire.ts";
 
 const CHUNKED = "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -190,10 +190,7 @@ test("send-secs cuts a client that reads nothing, also of one large piece", asyn
   const wire = await connect(site.port);
   wire.socket.pause();
   wire.write(GET);
-  while (site.accepted.length === 0) await new Promise(setImmediate);
-  const [socket] = site.accepted;
-  assert.ok(socket);
-  await once(socket, "close");
+  await once(await firstAccepted(site), "close");
   wire.socket.destroy();
   assert.equal(site.counters.vhost("h:80").aborted, 1);
 });

@@ -4,7 +4,12 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
 import type { Exchange } from "../../../worker/http/exchange.ts";
-import { startSite, type TestSite, type TestSiteOptions } from "../../helpers/site.ts";
+import {
+  firstAccepted,
+  startSite,
+  type TestSite,
+  type TestSiteOptions,
+} from "../../helpers/site.ts";
 import {
   connect,
   countStatusLines,
@@ -85,7 +90,7 @@ test("createHttp1Front stops reading while a client that pipelines does not read
   const wire = await connect(site.port);
   wire.socket.pause();
   wire.write(GET.repeat(20_000));
-  await once(site.accepted[0] ?? wire.socket, "close");
+  await once(await firstAccepted(site), "close");
   const { requests, rx } = site.counters.vhost("h:80");
   assert.ok(requests > 0 && requests < 5_000, String(requests));
   // One read and what one more may have brought before the first was parsed.
@@ -383,7 +388,7 @@ test("createHttp1Front cuts a client that asks for much and reads nothing", asyn
   const wire = await connect(site.port);
   wire.socket.pause();
   wire.write(GET);
-  await once(site.accepted[0] ?? wire.socket, "close");
+  await once(await firstAccepted(site), "close");
   await settled(site);
   assert.equal(reason, null);
   assert.equal(site.counters.vhost("h:80").aborted, 1);

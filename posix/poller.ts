@@ -1,0 +1,293 @@
+// Sockets by system calls, past libuv's streams: one epoll instance that libuv watches tells what can be accepted, read and
+// written. A request costs two calls into libc then, which take a fraction of what a stream, its buffers and its callbacks do.
+
+import { isMainThread } from "node:worker_threads";
+import { openLibc } from "./native.mjs";
+
+/** Of a process that has no descriptor for it, and of a socket that takes or has nothing now. */
+export const EMFILE = 24;
+export const ENFILE = 23;
+export const EAGAIN = 11;
+
+/** What a socket is watched for, and what came of it: epoll_ctl(2). */
+export const READABLE = 0x1;
+export const WRITABLE = 0x4;
+/** Told whether asked for or not. */
+export const BROKEN = 0x8 | 0x10;
+
+/** Read at once from one socket. */
+const READ_BYTES = 64 * 1024;
+/** Looked at in one turn of the event loop; what is left is told in the next. */
+const EVENTS_AT_ONCE = 256;
+/** uv.h */
+const UV_POLL = 8;
+const UV_READABLE = 1;
+
+const EPOLL_CLOEXEC = 0o2000000;
+const EPOLL_CTL_ADD = 1;
+const EPOLL_CTL_DEL = 2;
+const EPOLL_CTL_MOD = 3;
+const SOCK_NONBLOCK_CLOEXEC = 0o2004000;
+const F_GETFL = 3;
+const F_SETFL = 4;
+const O_NONBLOCK = 0o4000;
+const SHUT_WR = 1;
+const MSG_NOSIGNAL = 0x4000;
+const MSG_MORE = 0x8000;
+const IPPROTO_TCP = 6;
+const TCP_NODELAY = 1;
+const AF_INET = 2;
+const AF_INET6 = 10;
+const LONGEST_SOCKADDR = 128;
+
+/** struct epoll_event is packed on x86-64 only. */
+const EVENT_BYTES = process.arch === "x64" ? 12 : 16;
+const DATA_AT = process.arch === "x64" ? 4 : 8;
+
+/** What is watched. */
+export interface Polled {
+  /** Bits of what it was watched for, and BROKEN. */
+  onEvents(events: number): void;
+}
+
+/** Where a socket is or comes from; undefined for one that has no address, as a unix socket's client. */
+export type SocketPlace = { readonly address: string; readonly port: number } | undefined;
+
+export interface Poller {
+  /** What `read` has read; the next call overwrites it. */
+  readonly bytes: Buffer;
+  /** Starts to listen on a bound socket. 0, or a negative errno. */
+  listen(fd: number, backlog: number): number;
+  /** A descriptor of the next client, or a negative errno. It does not block, and inherits TCP_NODELAY. */
+  accept(fd: number): number;
+  /** Who came with the last `accept`. */
+  peer(): SocketPlace;
+  localPlace(fd: number): SocketPlace;
+  /** Bytes read, 0 at the end, or a negative errno. */
+  read(fd: number): number;
+  /** Bytes taken, or a negative errno. With `hasMore` the kernel may wait for the next call before it sends. */
+  write(fd: number, bytes: Uint8Array, hasMore: boolean): number;
+  /** Ends our side. */
+  shutdown(fd: number): void;
+  /** Closes it, and watches it no more. */
+  close(fd: number): void;
+
+  watch(fd: number, events: number, target: Polled): void;
+  /** Changes what is asked for. */
+  rewatch(fd: number, events: number): void;
+  unwatch(fd: number): void;
+  /** Watches nothing any more. Sockets stay open. */
+  stop(): void;
+}
+
+/** Opens one, undefined where it cannot be had: it needs Linux, koffi and libuv's own functions in the main thread. */
+export async function openPoller(): Promise<Poller | undefined> {
+  if (process.platform !== "linux" || !isMainThread) return undefined;
+  const native = await openLibc();
+  if (!native) return undefined;
+  try {
+    return createPoller(native.koffi, native.libc);
+  } catch {
+    // A Node without libuv's symbols.
+    return undefined;
+  }
+}
+
+type Native = NonNullable<Awaited<ReturnType<typeof openLibc>>>;
+
+function createPoller(koffi: Native["koffi"], libc: Native["libc"]): Poller {
+  const epollCtl = libc.func("int epoll_ctl(int epoll, int op, int fd, void* event)");
+  const epollWait = libc.func("int epoll_wait(int epoll, void* events, int count, int timeout)");
+  const listen = libc.func("int listen(int fd, int backlog)");
+  const accept4 = libc.func("int accept4(int fd, void* address, void* size, int flags)");
+  const getsockname = libc.func("int getsockname(int fd, void* address, void* size)");
+  const setsockopt = libc.func(
+    "int setsockopt(int fd, int level, int name, void* value, uint32_t size)",
+  );
+  const fcntl = libc.func("int fcntl(int fd, int command, int argument)");
+  // Lengths are far below 2^31, and an int is cheaper to convert than an ssize_t.
+  const recv = libc.func("int recv(int fd, void* bytes, size_t size, int flags)");
+  const send = libc.func("int send(int fd, void* bytes, size_t size, int flags)");
+  const shutdown = libc.func("int shutdown(int fd, int how)");
+  const close = libc.func("int close(int fd)");
+  const ifName = libc.func("char* if_indextoname(uint32_t index, void* name)");
+  const epoll: number = libc.func("int epoll_create1(int flags)")(EPOLL_CLOEXEC);
+  if (epoll < 0) throw new Error("Cannot make an epoll instance");
+
+  const event = new DataView(new ArrayBuffer(EVENT_BYTES));
+  const eventBytes = new Uint8Array(event.buffer);
+  const events = new DataView(new ArrayBuffer(EVENT_BYTES * EVENTS_AT_ONCE));
+  const eventsBytes = new Uint8Array(events.buffer);
+  const bytes = Buffer.allocUnsafeSlow(READ_BYTES);
+  const address = Buffer.alloc(LONGEST_SOCKADDR);
+  const addressSize = new Uint32Array(1);
+  const peerAddress = Buffer.alloc(LONGEST_SOCKADDR);
+  /** By descriptor. The mark tells an event of a socket that was closed from one of its successor under the same number. */
+  const targets: (Polled | undefined)[] = [];
+  const marks: number[] = [];
+  let lastMark = 0;
+  let watched = 0;
+
+  function control(op: number, fd: number, mask: number): number {
+    event.setUint32(0, mask, true);
+    event.setInt32(DATA_AT, fd, true);
+    event.setInt32(DATA_AT + 4, marks[fd] ?? 0, true);
+    return epollCtl(epoll, op, fd, eventBytes);
+  }
+
+  /** A negative errno where a call failed. */
+  const outcome = (result: number): number => (result < 0 ? -koffi.errno() : result);
+
+  let state: "idle" | "due" | "stopped" = "idle";
+  function turn(): void {
+    if (state === "stopped") return;
+    state = "idle";
+    const count: number = epollWait(epoll, eventsBytes, EVENTS_AT_ONCE, 0);
+    for (let index = 0; index < count; index += 1) {
+      const at = index * EVENT_BYTES;
+      const fd = events.getInt32(at + DATA_AT, true);
+      if (marks[fd] !== events.getInt32(at + DATA_AT + 4, true)) continue;
+      targets[fd]?.onEvents(events.getUint32(at, true));
+    }
+  }
+  const alarm = createAlarm(koffi, libc, epoll, () => {
+    if (state !== "idle") return;
+    state = "due";
+    setImmediate(turn);
+  });
+
+  function forget(fd: number): void {
+    if (targets[fd] === undefined) return;
+    targets[fd] = undefined;
+    marks[fd] = 0;
+    watched -= 1;
+    if (watched === 0) alarm.unref();
+  }
+
+  function decodePlace(from: Buffer): SocketPlace {
+    const family = from.readUInt16LE(0);
+    const port = from.readUInt16BE(2);
+    if (family === AF_INET) return { address: `${from[4]}.${from[5]}.${from[6]}.${from[7]}`, port };
+    if (family !== AF_INET6) return undefined;
+    const text = ipv6Text(from.subarray(8, 24));
+    const scope = from.readUInt32LE(24);
+    // As Node shows them.
+    if (scope === 0 || !text.startsWith("fe80")) return { address: text, port };
+    return { address: `${text}%${ifName(scope, Buffer.alloc(16)) ?? scope}`, port };
+  }
+
+  return {
+    bytes,
+    listen(fd, backlog) {
+      // Whoever made it may not have asked for that, and one client that leaves before it is accepted must not hold us up.
+      fcntl(fd, F_SETFL, fcntl(fd, F_GETFL, 0) | O_NONBLOCK);
+      // Inherited by what is accepted. Fails on a unix socket.
+      setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, new Int32Array([1]), 4);
+      return outcome(listen(fd, backlog));
+    },
+    accept(fd) {
+      peerAddress.writeUInt16LE(0, 0);
+      addressSize[0] = LONGEST_SOCKADDR;
+      return outcome(accept4(fd, peerAddress, addressSize, SOCK_NONBLOCK_CLOEXEC));
+    },
+    peer: () => decodePlace(peerAddress),
+    localPlace(fd) {
+      addressSize[0] = LONGEST_SOCKADDR;
+      return getsockname(fd, address, addressSize) === 0 ? decodePlace(address) : undefined;
+    },
+    read: (fd) => outcome(recv(fd, bytes, READ_BYTES, 0)),
+    write: (fd, from, hasMore) =>
+      outcome(send(fd, from, from.length, hasMore ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL)),
+    shutdown: (fd) => void shutdown(fd, SHUT_WR),
+    close(fd) {
+      // The kernel takes it off the epoll instance with its last descriptor.
+      forget(fd);
+      close(fd);
+    },
+    watch(fd, mask, target) {
+      if (watched === 0) alarm.ref();
+      watched += 1;
+      lastMark = (lastMark + 1) | 0 || 1;
+      marks[fd] = lastMark;
+      targets[fd] = target;
+      control(EPOLL_CTL_ADD, fd, mask);
+    },
+    rewatch: (fd, mask) => void control(EPOLL_CTL_MOD, fd, mask),
+    unwatch(fd) {
+      if (targets[fd] === undefined) return;
+      control(EPOLL_CTL_DEL, fd, 0);
+      forget(fd);
+    },
+    stop() {
+      if (state === "stopped") return;
+      state = "stopped";
+      alarm.stop();
+      close(epoll);
+    },
+  };
+}
+
+type Alarm = { ref(): void; unref(): void; stop(): void };
+
+/**
+ * Has libuv watch a descriptor. What it calls runs outside of everything Node keeps for callbacks, ticks and promises among
+ * them, so all it may do is to ask for an immediate: that comes in the same turn of the event loop.
+ */
+function createAlarm(
+  koffi: Native["koffi"],
+  libc: Native["libc"],
+  fd: number,
+  ring: () => void,
+): Alarm {
+  const loop = libc.func("void* uv_default_loop()")();
+  const sizeOf = libc.func("size_t uv_handle_size(int type)");
+  const init = libc.func("int uv_poll_init(void* loop, void* handle, int fd)");
+  const callbackType = koffi.proto("void (void* handle, int status, int events)");
+  const pointer = koffi.pointer(callbackType);
+  // By name it would be declared twice where two pollers are opened.
+  const start = libc.func("uv_poll_start", "int", ["void*", "int", pointer]);
+  const stop = libc.func("int uv_poll_stop(void* handle)");
+  const uvClose = libc.func("void uv_close(void* handle, void* callback)");
+  const ref = libc.func("void uv_ref(void* handle)");
+  const unref = libc.func("void uv_unref(void* handle)");
+  // libuv's until it has closed, so never given back: one a process.
+  const handle = koffi.alloc("uint8_t", Number(sizeOf(UV_POLL)));
+  if (init(loop, handle, fd) !== 0) throw new Error("libuv cannot watch an epoll instance");
+  const callback = koffi.register(ring, pointer);
+  start(handle, UV_READABLE, callback);
+  unref(handle);
+
+  let isOn = true;
+  function end(): void {
+    if (!isOn) return;
+    isOn = false;
+    stop(handle);
+    uvClose(handle, null);
+    process.off("exit", end);
+  }
+  // Behind that there is no JavaScript to call any more, but libuv turns on to close what it has.
+  process.once("exit", end);
+  return { ref: () => void ref(handle), unref: () => void unref(handle), stop: end };
+}
+
+/** RFC 5952. */
+function ipv6Text(bytes: Buffer): string {
+  const groups = Array.from({ length: 8 }, (_, index) => bytes.readUInt16BE(index * 2));
+  let bestAt = -1;
+  let bestLength = 1;
+  for (let at = 0; at < groups.length; at += 1) {
+    let end = at;
+    while (groups[end] === 0) end += 1;
+    if (end - at > bestLength) [bestAt, bestLength] = [at, end - at];
+    at = Math.max(at, end - 1);
+  }
+  const isMapped = bestAt === 0 && bestLength === 5 && groups[5] === 0xffff;
+  if (isMapped) return `::ffff:${bytes[12]}.${bytes[13]}.${bytes[14]}.${bytes[15]}`;
+  const text = (from: number, to: number): string =>
+    groups
+      .slice(from, to)
+      .map((group) => group.toString(16))
+      .join(":");
+  if (bestAt === -1) return text(0, 8);
+  return `${text(0, bestAt)}::${text(bestAt + bestLength, 8)}`;
+}

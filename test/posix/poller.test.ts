@@ -1,0 +1,150 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import net from "node:net";
+import { join } from "node:path";
+import { test, type TestContext } from "node:test";
+import { openPoller, READABLE, type Poller } from "../../posix/poller.ts";
+import { temporaryDirectory } from "../helpers/site.ts";
+
+const skip = process.platform !== "linux" && "Bare descriptors are for Linux";
+
+type Bound = { readonly poller: Poller; readonly fd: number; readonly target: net.NetConnectOpts };
+
+type Where = net.BoundSocketOptions & { readonly path?: string };
+
+async function bind(t: TestContext, where: Where): Promise<Bound> {
+  const poller = await openPoller();
+  assert.ok(poller);
+  const bound = new net.BoundSocket(where);
+  const { path } = where;
+  const { address: host, port } = path === undefined ? bound.address() : { address: "", port: 0 };
+  assert.equal(poller.listen(bound.fd(), 16), 0);
+  t.after(() => {
+    poller.stop();
+    bound.close();
+  });
+  return { poller, fd: bound.fd(), target: path === undefined ? { host, port } : { path } };
+}
+
+/** What is to be read next. */
+function readable(poller: Poller, fd: number): Promise<void> {
+  return new Promise((resolve) => poller.watch(fd, READABLE, { onEvents: () => resolve() }));
+}
+
+/** A client, and the descriptor of our side. */
+async function acceptOne({
+  poller,
+  fd,
+  target,
+}: Bound): Promise<{ client: net.Socket; ours: number }> {
+  const arrived = readable(poller, fd);
+  const client = net.connect(target);
+  await Promise.all([once(client, "connect"), arrived]);
+  poller.unwatch(fd);
+  const ours = poller.accept(fd);
+  assert.ok(ours > 0, String(ours));
+  return { client, ours };
+}
+
+test("Poller accepts, reads, writes and tells the end", { skip }, async (t) => {
+  const bound = await bind(t, { host: "127.0.0.1", port: 0 });
+  const { poller } = bound;
+  assert.equal(poller.accept(bound.fd), -11, "nobody is there, and nobody is waited for");
+  const { client, ours } = await acceptOne(bound);
+  assert.deepEqual(poller.peer(), { address: "127.0.0.1", port: client.localPort });
+  assert.deepEqual(poller.localPlace(ours), { address: "127.0.0.1", port: client.remotePort });
+  assert.equal(poller.read(ours), -11);
+  client.write("hello");
+  await readable(poller, ours);
+  poller.unwatch(ours);
+  assert.equal(poller.read(ours), 5);
+  assert.equal(poller.bytes.toString("latin1", 0, 5), "hello");
+  assert.equal(poller.write(ours, Buffer.from("wor"), true), 3);
+  assert.equal(poller.write(ours, Buffer.from("ld"), false), 2);
+  poller.shutdown(ours);
+  let received = "";
+  for await (const chunk of client) received += String(chunk);
+  assert.equal(received, "world");
+  await readable(poller, ours);
+  assert.equal(poller.read(ours), 0);
+  poller.close(ours);
+});
+
+test("Poller names clients as Node does", { skip }, async (t) => {
+  for (const host of ["::1", "::ffff:127.0.0.1"]) {
+    const bound = await bind(t, { host: host === "::1" ? host : "::", port: 0, ipv6Only: false });
+    const { port } = bound.target as { port: number };
+    const { client, ours } = await acceptOne({
+      ...bound,
+      target: { host: host.replace("::ffff:", ""), port },
+    });
+    assert.equal(bound.poller.peer()?.address, host);
+    assert.equal(bound.poller.localPlace(ours)?.address, host);
+    client.destroy();
+    bound.poller.close(ours);
+  }
+  const bound = await bind(t, { path: join(temporaryDirectory(t), "socket") });
+  const { client, ours } = await acceptOne(bound);
+  assert.equal(bound.poller.peer(), undefined);
+  client.destroy();
+  bound.poller.close(ours);
+});
+
+test("Poller tells no event of a closed descriptor to its successor", { skip }, async (t) => {
+  const bound = await bind(t, { host: "127.0.0.1", port: 0 });
+  const { poller } = bound;
+  const pairs = [await acceptOne(bound), await acceptOne(bound)];
+  const third = net.connect(bound.target);
+  await once(third, "connect");
+  const told: string[] = [];
+  const successor = new Promise<number>((resolve) => {
+    for (const [index, { ours }] of pairs.entries())
+      poller.watch(ours, READABLE, {
+        onEvents() {
+          told.push(`pair ${index}`);
+          const other = pairs[1 - index]?.ours ?? -1;
+          poller.unwatch(ours);
+          poller.close(other);
+          // The lowest number that is free.
+          const next = poller.accept(bound.fd);
+          assert.equal(next, other);
+          poller.watch(next, READABLE, { onEvents: () => told.push("successor") });
+          resolve(next);
+        },
+      });
+  });
+  // Both are there before anybody looks.
+  for (const { client } of pairs) client.on("error", () => {}).write("x");
+  const fd = await successor;
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(told.length, 1, told.join());
+  third.write("y");
+  while (told.length < 2) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(told[1], "successor");
+  for (const { client } of pairs) client.destroy();
+  third.destroy();
+  poller.close(fd);
+});
+
+test("Poller calls from where promises and ticks are run behind it", { skip }, async (t) => {
+  const bound = await bind(t, { host: "127.0.0.1", port: 0 });
+  const order: string[] = [];
+  const done = new Promise<void>((resolve) => {
+    bound.poller.watch(bound.fd, READABLE, {
+      onEvents() {
+        bound.poller.unwatch(bound.fd);
+        order.push("event");
+        process.nextTick(() => order.push("tick"));
+        void Promise.resolve().then(() => order.push("promise"));
+        setImmediate(() => {
+          order.push("immediate");
+          resolve();
+        });
+      },
+    });
+  });
+  const client = net.connect(bound.target);
+  await done;
+  assert.deepEqual(order, ["event", "tick", "promise", "immediate"]);
+  client.destroy();
+});

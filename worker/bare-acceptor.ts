@@ -1,0 +1,137 @@
+// Accepts on a listener whose connections begin in clear HTTP: they stay bare descriptors until somebody needs more.
+
+import assert from "node:assert/strict";
+import { closeSync, openSync } from "node:fs";
+import { getSystemErrorName } from "node:util";
+import type { WorkerListener } from "../ipc/messages.ts";
+import type { Logger } from "../log/logger.ts";
+import { EMFILE, ENFILE, READABLE, type Polled, type Poller } from "../posix/poller.ts";
+import { BACKLOG, createComplaints, type Acceptor } from "./accept.ts";
+import type { Counters } from "./counters.ts";
+import { BareTransport } from "./http/bare-transport.ts";
+import type { Connection } from "./http/connection.ts";
+import { plainAddress } from "./networks.ts";
+
+/** Taken in one turn; the other workers may have the others. */
+const ACCEPTS_AT_ONCE = 16;
+/** What cannot be had is taken and closed, up to so many at once, so that the listener does not wake us for ever. */
+const REFUSALS_AT_ONCE = 256;
+
+/** As createAcceptor(); each connection comes with what is known of it. */
+export function createBareAcceptor(
+  listener: WorkerListener,
+  counters: Counters,
+  log: Logger,
+  poller: Poller,
+  onConnection: (transport: BareTransport, connection: Connection) => void,
+  onExhausted: () => void = () => {},
+): Acceptor {
+  assert(listener.fd !== undefined, "The supervisor accepts on this listener");
+  const fd: number = listener.fd;
+  const complain = createComplaints(listener, log, onExhausted);
+  const countClosed = (): void => void (counters.openConnections -= 1);
+  /** Given up for a moment to take and close clients when there is no descriptor left. */
+  let reserve = -1;
+  let isListening = false;
+
+  function turnAway(): void {
+    if (reserve >= 0) closeSync(reserve);
+    for (let refused = 0; refused < REFUSALS_AT_ONCE; refused += 1) {
+      const client = poller.accept(fd);
+      if (client < 0) break;
+      poller.close(client);
+    }
+    reserve = openReserve();
+  }
+
+  const door: Polled = {
+    onEvents() {
+      for (let taken = 0; taken < ACCEPTS_AT_ONCE && isListening; taken += 1) {
+        const client = poller.accept(fd);
+        if (client < 0) {
+          const error = systemError(client, "accept");
+          if (client === -EMFILE || client === -ENFILE) turnAway();
+          // Another worker has it, or it has left.
+          if (!HARMLESS.has(error.code)) complain(error);
+          return;
+        }
+        counters.openConnections += 1;
+        const place = poller.peer();
+        const transport = new BareTransport(poller, client, countClosed);
+        onConnection(transport, new BareConnection(transport, listener, place));
+      }
+    },
+  };
+
+  return {
+    listen() {
+      const result = poller.listen(fd, BACKLOG);
+      if (result < 0) return Promise.reject(systemError(result, "listen"));
+      reserve = openReserve();
+      isListening = true;
+      poller.watch(fd, READABLE, door);
+      return Promise.resolve();
+    },
+    close() {
+      if (!isListening) return;
+      isListening = false;
+      poller.close(fd);
+      if (reserve >= 0) closeSync(reserve);
+    },
+  };
+}
+
+const HARMLESS: ReadonlySet<string> = new Set(["EAGAIN", "ECONNABORTED", "EINTR", "EPROTO"]);
+
+function openReserve(): number {
+  try {
+    return openSync("/dev/null", "r");
+  } catch {
+    return -1;
+  }
+}
+
+/** In the form of Node's. */
+function systemError(negative: number, syscall: string): Error & { code: string } {
+  const code = getSystemErrorName(negative);
+  return Object.assign(new Error(`${syscall} ${code}`), { code, errno: negative, syscall });
+}
+
+class BareConnection implements Connection {
+  readonly listener: string;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly secure = false;
+  readonly #transport: BareTransport;
+  readonly #port: number;
+  #local: { readonly address: string; readonly port: number } | undefined;
+
+  constructor(
+    transport: BareTransport,
+    listener: WorkerListener,
+    place: ReturnType<Poller["peer"]>,
+  ) {
+    this.listener = listener.address;
+    this.remoteAddress = plainAddress(place?.address);
+    this.remotePort = place?.port ?? 0;
+    this.#transport = transport;
+    this.#port = listener.port;
+  }
+
+  get localAddress(): string {
+    return this.#locate().address;
+  }
+  get localPort(): number {
+    return this.#locate().port;
+  }
+
+  /** A descriptor that is closed does not know any more. */
+  #locate(): { readonly address: string; readonly port: number } {
+    if (this.#local) return this.#local;
+    const place = this.#transport.localPlace();
+    return (this.#local = {
+      address: plainAddress(place?.address),
+      port: place?.port ?? this.#port,
+    });
+  }
+}
