@@ -3,6 +3,7 @@
 import { loadConfig, type LoadedConfig } from "../config/load.ts";
 import { createLogger, type Logger } from "../log/logger.ts";
 import { unblockSignal } from "../posix/signals.ts";
+import { takeGivenSockets } from "../supervisor/activation.ts";
 import { serveControl, type ControlAnswer, type ControlRequest } from "../supervisor/control.ts";
 import { instancePaths, lockInstance, type InstancePaths } from "../supervisor/instance.ts";
 import { createNotifier } from "../supervisor/notify.ts";
@@ -52,6 +53,7 @@ async function serve(
   });
   const supervisor = new Supervisor(loaded, {
     ...options,
+    givenSockets: await takeGivenSockets(process.env, log),
     load: () => loadConfig(options.directory),
     log,
     onPhase: notifier.enter,

@@ -1,7 +1,7 @@
 // Which socket addresses a configuration wants: interfaces resolved to addresses, and specific addresses folded into
 // a wildcard on the same port (Linux lets only one of them listen; the worker then chooses by local address).
 
-import { isIP } from "node:net";
+import { isIP, SocketAddress as Canonical } from "node:net";
 import { networkInterfaces, type NetworkInterfaceInfo } from "node:os";
 import type { WantedListener } from "../config/listeners.ts";
 
@@ -69,6 +69,12 @@ export function resolveAddresses(
 /** "127.0.0.1:80" or "[::1]:80". */
 export function tcpAddress(host: string, port: number): string {
   return isIP(host.split("%")[0] ?? "") === 6 ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** The one way of many to write an address; the device of a link-local one is left out. */
+export function canonicalHost(host: string): string {
+  const address = host.split("%")[0] ?? "";
+  return isIP(address) === 6 ? new Canonical({ address, family: "ipv6" }).address : address;
 }
 
 /** Whether a device of this name, or a device with this address, is there now. */

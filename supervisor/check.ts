@@ -66,7 +66,7 @@ export async function checkLaunch(
     const spec = {
       number: 1,
       config: loaded.config,
-      listeners: { listeners, missing, lacksIpv6 } satisfies ListenerSet,
+      listeners: { listeners, missing, lacksIpv6, idle: [] } satisfies ListenerSet,
       secrets: read?.secrets ?? [],
       passwordFiles: passwords?.files ?? [],
       tickets: createTicketSecret(),

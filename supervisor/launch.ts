@@ -105,6 +105,8 @@ async function bindAll(
   if (set.lacksIpv6) options.log.info("This host has no IPv6: listening on IPv4 only");
   for (const name of set.missing)
     options.log.warn(`Interface "${name}" is not there yet: its vhosts wait until it is`);
+  for (const label of set.idle)
+    options.log.warn(`No vhost is on ${label} of LISTEN_FDS: who connects there waits`);
   return set;
 }
 

@@ -7,6 +7,7 @@ import { ACTIVITY_BYTES } from "../ipc/activity.ts";
 import type { Board, BoardReload } from "../ipc/board.ts";
 import type { Logger } from "../log/logger.ts";
 import { createSharedFiles, type SharedFile } from "../posix/shared-file.ts";
+import type { GivenSocket } from "./activation.ts";
 import { hasInterface } from "./addresses.ts";
 import { ChangeQueue } from "./change-queue.ts";
 import type { Generation } from "./generation.ts";
@@ -42,6 +43,8 @@ export type SupervisorOptions = {
   readonly log: Logger;
   /** Number of workers; wins over "count-threads". */
   readonly workers: number | undefined;
+  /** Sockets that were opened for us. */
+  readonly givenSockets?: readonly GivenSocket[];
   /** The process has children of its own: it must not take them for CGI programs that a worker left behind. */
   readonly sharesProcess?: true;
   /** Told when a reload begins and ends, however it ends, and when the server begins to stop. */
@@ -55,7 +58,7 @@ export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #log: Logger;
   readonly #startedAt = Date.now();
-  readonly #listeners = new Listeners();
+  readonly #listeners: Listeners;
   readonly #generations: Generations;
   readonly #switchboard: Switchboard;
   readonly #renewals: Renewals;
@@ -75,6 +78,7 @@ export class Supervisor {
     this.#loaded = loaded;
     this.#options = options;
     this.#log = options.log;
+    this.#listeners = new Listeners(options.givenSockets);
     this.#renewals = new Renewals(options.log, () => this.#generations.renewTickets());
     this.#switchboard = new Switchboard({
       log: options.log,

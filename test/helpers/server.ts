@@ -40,6 +40,8 @@ export type PorticoOptions = {
   readonly env?: Readonly<Record<string, string>>;
   /** A program and its arguments that become the server, such as setpriv(1). */
   readonly through?: readonly string[];
+  /** Descriptors that the server has as 3, 4 and so on. */
+  readonly inherits?: readonly number[];
   /** Called as soon as the process runs; startPortico waits for it before it waits for the server. */
   readonly early?: (child: ChildProcess, directory: string) => Promise<void>;
 };
@@ -93,7 +95,7 @@ export async function startPortico(t: TestContext, options: PorticoOptions): Pro
     program,
     [...args, "--disable-sigusr1", LAUNCHER, "run", "-c", directory, ...workers],
     {
-      stdio: ["ignore", "inherit", "pipe"],
+      stdio: ["ignore", "inherit", "pipe", ...(options.inherits ?? [])],
       env: {
         ...process.env,
         RUNTIME_DIRECTORY: run,
@@ -105,6 +107,7 @@ export async function startPortico(t: TestContext, options: PorticoOptions): Pro
   );
   const exited = once(child, "exit") as Promise<[number | null, NodeJS.Signals | null]>;
   const logs: LogLine[] = [];
+  assert.ok(child.stderr);
   const lines = createInterface({ input: child.stderr });
   lines.on("line", (line) => logs.push(parseLine(line)));
 

@@ -25,7 +25,7 @@ function listenersOf(count: number) {
     vhosts: Array.from({ length: count }, (_, index) => index),
     overrides: [],
   };
-  return { listeners: [listener], missing: [], lacksIpv6: false };
+  return { listeners: [listener], missing: [], lacksIpv6: false, idle: [] };
 }
 
 test("describeConfig and describeListeners tell all of a few vhosts", () => {
