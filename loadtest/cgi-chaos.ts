@@ -83,6 +83,8 @@ try {
   const adopted = childrenOf(server.pid ?? 0).filter((pid) => pid !== worker);
   console.log({ requests: total, secs: Math.round(secs), outcomes, before, after, adopted });
   failed =
+    adopted.length > 0 ||
+    outcomes["closed"] !== undefined ||
     after.memory - before.memory > MAX_GROWTH_BYTES ||
     !(await ask("good", "stay")).includes("fine");
 } catch (error) {
