@@ -202,8 +202,12 @@ function plain({ node }: Found): unknown {
   return plainValue(node);
 }
 
+/** As a path of a log. */
+const STANDARD_OUTPUT = "-";
+
 /** A path of the file as an absolute one; what is no path is left for the shape to refuse. */
-function absolute({ node, document }: Found): unknown {
+function absolute({ key, node, document }: Found): unknown {
   const value = plainValue(node);
+  if (key === "access-log" && value === STANDARD_OUTPUT) return "/dev/stdout";
   return typeof value === "string" && value !== "" ? resolve(document.directory, value) : value;
 }

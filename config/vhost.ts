@@ -146,7 +146,8 @@ export const vhostShape = object({
   "access-log": path()
     .exactOptional()
     .meta({
-      description: "File for the access log in Combined format; without it nothing is logged.",
+      description:
+        'File for the access log in Combined format; "-" or "/dev/stdout" is the standard output of the server, "/dev/stderr" its standard error. Without it nothing is logged.',
       examples: ["/var/log/portico/access.log"],
     }),
   "access-log-format": choice("combined", "vhost_combined", "json").default("combined").meta({

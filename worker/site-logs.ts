@@ -6,6 +6,7 @@ import { vhostKey } from "../config/listeners.ts";
 import type { VhostConfig } from "../config/vhost.ts";
 import { createAppendFile, type AppendFile } from "../log/append-file.ts";
 import type { Logger } from "../log/logger.ts";
+import { createStreamLog, standardStream } from "../log/stream-log.ts";
 import { createAccessLog } from "./access-log.ts";
 import type { Counters } from "./counters.ts";
 import { createReports } from "./reports.ts";
@@ -70,7 +71,14 @@ export function createSiteLogs(options: SiteLogsOptions): SiteLogs {
 function openFile(path: string, { log, counters, askForLogs }: SiteLogsOptions): AppendFile {
   // No warning: between a renaming and its "reopen" this is how things are, and the supervisor complains if it cannot help.
   const reports = createReports((message) => log.info(message));
+  const onFailure = (error: Error): void =>
+    log.error({ err: error }, `Cannot write to "${path}": lines will be lost`);
+  const onDrop = (lines: number): void => void (counters.worker.logLinesDropped += lines);
+  const stream = standardStream(path);
+  if (stream !== undefined) return createStreamLog(stream, { onFailure, onDrop });
   return createAppendFile(path, {
+    onFailure,
+    onDrop,
     onLost(error) {
       reports.say(
         "lost",
@@ -79,8 +87,5 @@ function openFile(path: string, { log, counters, askForLogs }: SiteLogsOptions):
       // The supervisor may make files where this user may not.
       askForLogs();
     },
-    onFailure: (error) =>
-      log.error({ err: error }, `Cannot write to "${path}": lines will be lost`),
-    onDrop: (lines) => (counters.worker.logLinesDropped += lines),
   });
 }

@@ -1,6 +1,7 @@
 // What becomes of the access log while the server runs: removed, on a full disk, reopened.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { existsSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
@@ -41,6 +42,42 @@ test(
     const { uid, mode } = statSync(log);
     assert.deepEqual([uid, mode & 0o777], [NOBODY, 0o640]);
     assert.equal((await portico.status()).counters.logLinesDropped, 0);
+  },
+);
+
+test(
+  '"-" is the standard output, which workers write to although they may not open it, and lines stay whole',
+  ROOT_ONLY,
+  async (t) => {
+    const portico = await startPortico(t, {
+      conf: {
+        global: { uid: NOBODY, gid: NOBODY },
+        vhosts: [
+          { ...vhost, name: "one", "access-log": "-" },
+          { ...vhost, name: "two", interface: "127.0.0.2", "access-log": "/dev/stdout" },
+        ],
+      },
+      files,
+      workers: 2,
+      stdout: "pipe",
+    });
+    let text = "";
+    portico.process.stdout?.setEncoding("latin1").on("data", (chunk) => (text += chunk));
+    const urls = [portico.url("one"), portico.url("two").replace("127.0.0.1", "127.0.0.2")];
+    const rounds = 100;
+    for (let round = 0; round < rounds; round += 1)
+      await Promise.all(urls.map((url) => fetchOnce(`${url}/small`, false, expected)));
+    // There is nothing to reopen.
+    assert.equal((await portico.control("reopen")).ok, true);
+    assert.equal((await portico.control("reload")).ok, true);
+    const ended = once(portico.process, "close");
+    assert.equal(await portico.stop(), 0);
+    await ended;
+    const lines = text.split("\n");
+    assert.equal(lines.pop(), "");
+    assert.equal(lines.length, 2 * rounds);
+    for (const line of lines)
+      assert.match(line, /^127\.0\.0\.\d - - \[[^\]]+\] "GET \/small HTTP\/1\.1" 200 1 "-" "-"$/);
   },
 );
 

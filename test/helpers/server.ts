@@ -40,6 +40,8 @@ export type PorticoOptions = {
   readonly env?: Readonly<Record<string, string>>;
   /** A program and its arguments that become the server, such as setpriv(1). */
   readonly through?: readonly string[];
+  /** By default that of the test. */
+  readonly stdout?: "pipe";
   /** Descriptors that the server has as 3, 4 and so on. */
   readonly inherits?: readonly number[];
   /** Called as soon as the process runs; startPortico waits for it before it waits for the server. */
@@ -95,7 +97,7 @@ export async function startPortico(t: TestContext, options: PorticoOptions): Pro
     program,
     [...args, "--disable-sigusr1", LAUNCHER, "run", "-c", directory, ...workers],
     {
-      stdio: ["ignore", "inherit", "pipe", ...(options.inherits ?? [])],
+      stdio: ["ignore", options.stdout ?? "inherit", "pipe", ...(options.inherits ?? [])],
       env: {
         ...process.env,
         RUNTIME_DIRECTORY: run,
