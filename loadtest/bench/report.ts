@@ -136,7 +136,7 @@ function losses(rows: readonly RowResult[], idle: IdleResult | undefined): strin
   const { portico = 0, nginx = 0 } = idle?.bytesEach ?? {};
   if (portico > nginx)
     items.push(
-      `* **Idle connections** (${kilobytes(portico)} against ${kilobytes(nginx)}): a socket of Node and what we know of the connection are objects; nginx keeps a structure of C.`,
+      `* **Idle connections** (${kilobytes(portico)} against ${kilobytes(nginx)}): what we know of the connection are objects of JavaScript; nginx keeps a structure of C.`,
     );
   return items.length === 0 ? "Nowhere in this run.\n" : `${items.join("\n")}\n`;
 }

@@ -56,7 +56,7 @@ const SMALL = {
 } satisfies Partial<Work>;
 
 const PER_REQUEST =
-  "What is left is the price of a read and a write through libuv and V8, which nginx makes as bare system calls.";
+  "Both make the same two system calls; what is left is JavaScript: reading the head, finding the file, a line for the log.";
 
 export const works: readonly Work[] = [
   {
@@ -91,7 +91,7 @@ export const works: readonly Work[] = [
     bar: 0.85,
     goal: 1,
     reason:
-      "Each record crosses from OpenSSL to libuv through Node's streams, with a copy more than nginx makes.",
+      "TLS goes through Node's streams: each record crosses from OpenSSL to libuv with a copy more than nginx makes, and each write has an object and a callback of its own.",
   },
   {
     ...SMALL,
@@ -138,7 +138,7 @@ export const works: readonly Work[] = [
     bar: 0.65,
     goal: 0.8,
     reason:
-      "A socket of Node is an object with a handle, a stream, its states and its events; they are made and collected for each connection.",
+      "The system calls are the same; the objects that stand for a connection are made and collected each time.",
   },
   {
     ...SMALL,
