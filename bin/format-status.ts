@@ -1,6 +1,6 @@
 // `portico status` for people: one screen.
 
-import type { Board, BoardCertificate } from "../ipc/board.ts";
+import type { Board, BoardCertificate, BoardNats } from "../ipc/board.ts";
 import { alignColumns } from "./table.ts";
 
 /** The board as aligned text. */
@@ -73,6 +73,7 @@ export function formatStatus(board: Board): string {
   );
   if (certificates.length > 0)
     lines.push("", ...table(["CERTIFICATE OF", "EXPIRES", "DAYS LEFT", ""], certificates));
+  if (board.nats) lines.push("", formatNats(board.nats));
   if (board.restarts > 0)
     lines.push(
       "",
@@ -85,6 +86,11 @@ function formatCertificate(key: string, certificate: BoardCertificate): string[]
   const { expiresAt, daysLeft, problem } = certificate;
   const day = new Date(expiresAt).toISOString().slice(0, 10);
   return [key, day, String(daysLeft), problem === undefined ? "" : `kept: ${problem}`];
+}
+
+function formatNats({ address, isUp, sent, received }: BoardNats): string {
+  const state = isUp ? "connected" : "NOT connected";
+  return `bus over NATS at ${address}: ${state}, ${sent} messages sent, ${received} received`;
 }
 
 function formatReload({ lastReload }: Board): string {

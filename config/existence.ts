@@ -83,6 +83,10 @@ function lookups(draft: Draft, placeOf: PlaceOf, report: Report): Lookup[] {
     "The control socket",
     global?.["control-socket"],
   );
+  const nats = "The file of NATS authorities";
+  want(inGlobal, "nats-ca", "readable file", nats, global?.["nats-ca"]);
+  const creds = "The file of a NATS user";
+  want(inGlobal, "nats-credentials", "readable file", creds, global?.["nats-credentials"]);
   for (const { where, keys, mounts, protocols } of draft.vhosts) {
     want(where, "host-ssl-cert", "readable file", "The certificate", keys?.["host-ssl-cert"]);
     want(where, "host-ssl-key", "readable file", "The private key", keys?.["host-ssl-key"]);

@@ -40,7 +40,6 @@ export const inertGlobalKeys: InertKeys = {
   ),
   "quic-only-latest": flagKey(QUIC),
   "quic-early-key-update": flagKey(QUIC),
-  bus: key("joins plugins of several machines; not available yet, they share one server only"),
 };
 
 export const inertVhostKeys: InertKeys = {

@@ -1,6 +1,7 @@
 // What is wrong with a configuration, where, and how it is told.
 
 import { blanksFor, clip, printable, printableInPlace } from "./printable.ts";
+import { maskPasswords } from "./secret-names.ts";
 
 export type Severity = "error" | "warning" | "notice";
 
@@ -85,9 +86,10 @@ export function formatProblemWithSource(problem: Problem): string {
   const line = formatProblem(problem);
   if (problem.source === undefined || problem.column === undefined) return line;
   const gutter = `${problem.line ?? ""} | `;
-  const lead = blanksFor(problem.source.slice(0, problem.column - 1));
+  const source = maskPasswords(problem.source);
+  const lead = blanksFor(source.slice(0, problem.column - 1));
   const caret = `${" ".repeat(gutter.length - 2)}| ${lead}^`;
-  return `${line}\n  ${gutter}${printableInPlace(problem.source)}\n  ${caret}`;
+  return `${line}\n  ${gutter}${printableInPlace(source)}\n  ${caret}`;
 }
 
 function comparePlaces(a: Problem, b: Problem): number {

@@ -11,9 +11,18 @@ export function isSecretName(name: string): boolean {
   return SECRET.test(name) && !PLACE.test(name);
 }
 
-/** A text without the password of a URL in it: "postgres://user:(hidden)@host". */
+/** A text without the password of a URL in it, "postgres://user:(hidden)@host", or the token of one of NATS. */
 export function hidePasswords(text: string): string {
-  return text.replace(/(:\/\/[^\s/?#@:]*:)[^\s/?#@]*(?=@)/g, `$1${HIDDEN}`);
+  return text.replace(IN_URL, `$1${HIDDEN}`);
 }
+
+/** A line of a file without whatever may be a password in a URL, as long as before. */
+export function maskPasswords(line: string): string {
+  return line.replace(/(:\/\/)[^\s"@]*(?=@)/g, (found, before: string) =>
+    before.padEnd(found.length, "*"),
+  );
+}
+
+const IN_URL = /(:\/\/[^\s/?#@:]*:|\b(?:nats|tls):\/\/(?=[^\s/?#@:]*@))[^\s/?#@]*(?=@)/g;
 
 export const HIDDEN = "(hidden)";

@@ -1,6 +1,7 @@
 // The keys of "global", and the shape of a whole configuration once it is read: what the supervisor sends to its workers.
 // Keys keep the spelling of the files ("drain-secs"), so one search finds a key everywhere.
 
+import { busShape } from "./bus.ts";
 import { keywordRefusals } from "./access.ts";
 import { MAX_WORKERS } from "./max-workers.ts";
 import { globalLimits } from "./limits.ts";
@@ -114,12 +115,31 @@ export const globalShape = object({
     description:
       'How connections reach the workers. "shared": all of them accept from one queue, which costs least and spreads short connections well. "balanced": each goes to the worker with the fewest, also where few and long ones such as WebSockets would gather in some workers.',
   }),
+  bus: busShape.exactOptional().meta({
+    description:
+      'Carries the bus of protocol plugins to other machines: {"nats": URL} names a NATS server that all of them reach, or an array of URLs those of a cluster. Vhosts of the same name and port share their topics; stores stay with their machine. "tls://" insists on TLS, "nats://" takes it where the server offers it; a user and password, or a token, stand before the "@". While the server cannot be reached the bus is that of this machine alone, and what would have gone out is lost and counted.',
+    examples: [{ nats: "nats://10.0.0.5:4222" }],
+  }),
+  "nats-ca": path().exactOptional().meta({
+    description:
+      "File with the authorities (PEM) one of which the certificate of the NATS server must come from, instead of those that come with Node. TLS is insisted on then.",
+  }),
+  "nats-credentials": path().exactOptional().meta({
+    description:
+      "File of a NATS user (.creds: a JWT and its seed), where the server knows its users by such.",
+  }),
   "ws-pingpong-secs": seconds(0).exactOptional().meta({
     description: "Ping a WebSocket that was silent for this long; 0 never pings.",
   }),
 });
 
-export const globalPaths = ["plugin-dir", "pid-file", "control-socket"] as const;
+export const globalPaths = [
+  "plugin-dir",
+  "pid-file",
+  "control-socket",
+  "nats-ca",
+  "nats-credentials",
+] as const;
 
 export type GlobalConfig = Readonly<Omit<Infer<typeof globalShape>, "plugin-dir">> & {
   readonly "plugin-dir": readonly string[];

@@ -82,6 +82,16 @@ export type BoardListener = {
   readonly state: "open" | "waiting";
 };
 
+/** The bus between this machine and others. */
+export type BoardNats = {
+  /** Host and port of the server. */
+  readonly address: string;
+  readonly isUp: boolean;
+  /** Messages since the server was first named. */
+  readonly sent: number;
+  readonly received: number;
+};
+
 export type BoardReload = {
   /** Milliseconds since the epoch. */
   readonly at: number;
@@ -173,4 +183,6 @@ export type Board = {
   /** Upper bounds of every `latency`, whose last bucket has none. */
   readonly latencyBoundsUs: readonly number[];
   readonly lastReload: BoardReload | undefined;
+  /** Where "bus" of "global" names a server. */
+  readonly nats?: BoardNats | undefined;
 };

@@ -68,9 +68,10 @@ export type Configuration = {
  */
 export type SentConfiguration = Omit<Configuration, "config"> & { readonly config: Uint8Array };
 
-/** A configuration as it travels. */
+/** A configuration as it travels. How to reach other machines, and with what password, is none of the workers' business. */
 export function encodeConfig(config: ServerConfig): Uint8Array {
-  return Buffer.from(JSON.stringify(config));
+  const { bus: _bus, ...global } = config.global;
+  return Buffer.from(JSON.stringify({ ...config, global }));
 }
 
 /** What was sent, in full. */
@@ -109,8 +110,11 @@ export const toWorker = {
   board: trusted<BoardUpdate>(),
   /** Rows of BoardHistory, one behind the other, as numbers of 64 bits. */
   history: trusted<{ readonly seconds: Uint8Array; readonly minutes: Uint8Array }>(),
+  /** Workers of other machines have numbers below 0. */
   deliver: object({ topic: string(), from: integer(), data: bytes() }),
   departed: object({ worker: integer() }),
+  /** Another machine is heard on the bus that was not before. */
+  arrived: object({}),
   /** A key of a plugin's store as it stands now; `from` is the worker that changed it, 0 at the start. */
   stored: object({ ...storeChange, from: integer() }),
 };

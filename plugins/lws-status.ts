@@ -103,6 +103,7 @@ export default defineProtocol({
     const forgetDepartures = context.bus.onDeparture((worker) => {
       if (workers.delete(worker)) changed();
     });
+    const forgetArrivals = context.bus.onArrival(ask);
     ask();
 
     return {
@@ -124,6 +125,7 @@ export default defineProtocol({
       stop() {
         unsubscribe();
         forgetDepartures();
+        forgetArrivals();
       },
     };
   },

@@ -8,6 +8,7 @@ import type {
   BoardCertificate,
   BoardDeath,
   BoardListener,
+  BoardNats,
   BoardReload,
   BoardVhost,
   HistoryGauges,
@@ -49,6 +50,7 @@ export type BoardFacts = {
   readonly usage: (pid: number) => ProcessUsage;
   readonly lastReload: BoardReload | undefined;
   readonly certificate: (vhost: number) => BoardCertificate | undefined;
+  readonly nats: BoardNats | undefined;
 };
 
 /** What was described already, for a configuration as it is served. */
@@ -105,6 +107,11 @@ export class StatsBoard {
     this.#deaths = [death, ...this.#deaths].slice(0, MAX_DEATHS);
   }
 
+  /** A message that neither a worker nor another machine got. */
+  countBusDrop(): void {
+    this.#totals.counters.busDropped += 1;
+  }
+
   /** Once a second: how things stand goes into the history. */
   tick(usage: BoardFacts["usage"]): void {
     this.#history.record(performance.now(), this.#totals.sum, this.#gauges(usage));
@@ -140,6 +147,7 @@ export class StatsBoard {
       latencyBoundsUs: LATENCY_BOUNDS_US,
       recent: this.#history.windows(performance.now(), this.#totals.sum),
       lastReload: facts.lastReload,
+      nats: facts.nats,
     };
   }
 

@@ -159,7 +159,10 @@ export class Supervisor {
     this.#log.info(`Stopping (${reason})`);
     this.#options.onPhase?.("stopping");
     const withinMs = this.#loaded.config.global["stop-secs"] * MS_PER_SEC;
-    void this.#generations.stop(withinMs).then(() => this.#finish());
+    void this.#generations
+      .stop(withinMs)
+      .then(() => this.#switchboard.stop())
+      .then(() => this.#finish());
   }
 
   /** The first generation serves, or did. */
@@ -182,6 +185,7 @@ export class Supervisor {
       certificate: (vhost) => this.#renewals.describe(vhost),
       usage: (pid) => this.#usage.of(pid),
       lastReload: this.#lastReload,
+      nats: this.#switchboard.nats,
     });
   }
 

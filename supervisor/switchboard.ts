@@ -3,15 +3,19 @@
 
 import { protocolScope } from "../config/listeners.ts";
 import type { LoadedConfig } from "../config/load.ts";
-import type { Board } from "../ipc/board.ts";
+import type { Board, BoardNats } from "../ipc/board.ts";
 import type { Logger } from "../log/logger.ts";
 import { BoardWatchers } from "./board-watchers.ts";
-import { createBusBroker } from "./bus-broker.ts";
+import { createBusBridge, type BusBridge } from "./bus-bridge.ts";
+import { createBusBroker, type BusBroker } from "./bus-broker.ts";
 import type { GenerationsOptions } from "./generations.ts";
 import { createLogMender } from "./log-files.ts";
 import { createSharedStore } from "./shared-store.ts";
 import { StatsBoard } from "./stats-board.ts";
 import type { WorkerProcess } from "./worker-process.ts";
+
+/** Messages are lost by the thousand: they are counted, and one line says so each time. */
+const COMPLAINT_MS = 10_000;
 
 export type SwitchboardOptions = {
   readonly log: Logger;
@@ -29,12 +33,23 @@ export class Switchboard {
   readonly events: GenerationsOptions["events"];
   readonly #watchers: BoardWatchers;
   readonly #store: ReturnType<typeof createSharedStore>;
+  readonly #broker: BusBroker<WorkerProcess>;
+  readonly #log: Logger;
+  #bridge: BusBridge | undefined;
+  /** What the bridge was made of. */
+  #bridged: string | undefined;
 
   constructor({ log, status, mendLogs, onExit }: SwitchboardOptions) {
     this.#watchers = new BoardWatchers({ board: status, history: () => this.board.history() });
-    const broker = createBusBroker((to) =>
-      log.warn({ worker: to.slot, pid: to.pid }, "Bus message lost: the worker reads too slowly"),
-    );
+    this.#log = log;
+    let complainedAt = -Infinity;
+    const broker = createBusBroker((to) => {
+      this.board.countBusDrop();
+      if (performance.now() - complainedAt < COMPLAINT_MS) return;
+      complainedAt = performance.now();
+      log.warn({ worker: to.slot, pid: to.pid }, "Bus messages lost: the worker reads too slowly");
+    });
+    this.#broker = broker;
     const store = createSharedStore((from, why) =>
       log.warn({ worker: from.slot, pid: from.pid }, `A plugin's store was not changed: ${why}`),
     );
@@ -62,7 +77,9 @@ export class Switchboard {
   }
 
   /** From now on this configuration serves: what plugins stored for vhosts that it has not is forgotten. */
-  adopt({ config }: LoadedConfig): void {
+  adopt(loaded: LoadedConfig): void {
+    const { config } = loaded;
+    this.#connect(loaded);
     this.#store.keepOnly(
       new Set(
         config.vhosts.flatMap((vhost) =>
@@ -70,6 +87,37 @@ export class Switchboard {
         ),
       ),
     );
+  }
+
+  /** The way to other machines, where one is configured. */
+  get nats(): BoardNats | undefined {
+    return this.#bridge?.status;
+  }
+
+  /** No worker is left. */
+  async stop(): Promise<void> {
+    await this.#bridge?.close();
+  }
+
+  #connect({ config: { global } }: LoadedConfig): void {
+    const { bus, "nats-ca": ca, "nats-credentials": credentials } = global;
+    const wanted = bus && JSON.stringify([bus, ca, credentials]);
+    if (wanted === this.#bridged) return;
+    this.#bridged = wanted;
+    void this.#bridge?.close();
+    this.#bridge =
+      bus &&
+      createBusBridge({
+        urls: bus.nats,
+        ca,
+        credentials,
+        log: this.#log,
+        deliver: (topic, from, data) => this.#broker.deliver(topic, from, data),
+        forget: (worker) => this.#broker.forget(worker),
+        greet: () => this.#broker.greet(),
+        onDrop: () => this.board.countBusDrop(),
+      });
+    this.#broker.connect(this.#bridge);
   }
 
   /** Shows the board to the workers that watch it. */

@@ -17,12 +17,14 @@ export type BusClient = {
   scoped(scope: string): Bus;
   deliver(message: ToWorker["deliver"]): void;
   departed(worker: number): void;
+  arrived(): void;
 };
 
 /** Speaks to the supervisor's broker over `channel`. */
 export function createBusClient(channel: WorkerChannel, counters: WorkerCounters): BusClient {
   const listeners = new Map<string, Set<Listener>>();
   const departures = new Set<(worker: number) => void>();
+  const arrivals = new Set<() => void>();
 
   function subscribe(topic: string, listener: Listener): () => void {
     const set = listeners.get(topic) ?? new Set();
@@ -58,6 +60,10 @@ export function createBusClient(channel: WorkerChannel, counters: WorkerCounters
         departures.add(listener);
         return () => void departures.delete(listener);
       },
+      onArrival(listener) {
+        arrivals.add(listener);
+        return () => void arrivals.delete(listener);
+      },
     }),
     deliver({ topic, from, data }) {
       for (const listener of listeners.get(topic) ?? []) {
@@ -67,6 +73,9 @@ export function createBusClient(channel: WorkerChannel, counters: WorkerCounters
     },
     departed(worker) {
       for (const listener of departures) listener(worker);
+    },
+    arrived() {
+      for (const listener of arrivals) listener();
     },
   };
 }

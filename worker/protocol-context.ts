@@ -62,6 +62,7 @@ export function createProtocolContext(
       publish: (topic, message) => bus.publish(topic, message),
       subscribe: (topic, listener) => bus.subscribe(topic, guard(listener)),
       onDeparture: (listener) => bus.onDeparture(guard(listener)),
+      onArrival: (listener) => bus.onArrival(guard(listener)),
     },
     store: { ...store, onChange: (listener) => store.onChange(guard(listener)) },
     watchBoard: (listener) => services.board.watch(guard(listener)),

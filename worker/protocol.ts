@@ -42,7 +42,7 @@ export type RawConnection = {
   readonly stream: Duplex;
 };
 
-/** Topics shared by all workers and generations. At most once; in order per publisher. */
+/** Topics shared by all workers and generations, and by other machines where "bus" of "global" says so. At most once; in order per publisher. */
 export interface Bus {
   /** Reaches every other subscriber of the topic in this vhost and protocol, not the publisher itself. */
   publish(topic: string, message: Uint8Array | string): void;
@@ -50,6 +50,8 @@ export interface Bus {
   subscribe(topic: string, listener: (message: Buffer, from: number) => void): () => void;
   /** Calls back when a worker has gone, so what it announced can be forgotten. */
   onDeparture(listener: (worker: number) => void): () => void;
+  /** Calls back when the workers of another machine can be heard that could not be before, or not without a gap, so they can be asked for what they announced earlier. */
+  onArrival(listener: () => void): () => void;
 }
 
 /**

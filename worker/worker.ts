@@ -142,6 +142,7 @@ function createWorker(channel: WorkerChannel, counters: Counters, log: Logger): 
     history: (rows) => board.receiveHistory(rows),
     deliver: (message) => bus.deliver(message),
     departed: ({ worker }) => bus.departed(worker),
+    arrived: () => bus.arrived(),
     stored: (change) => store.stored(change),
   });
 

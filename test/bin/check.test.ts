@@ -60,7 +60,7 @@ test("check tells at once what the reader, the supervisor and a worker find", as
     "plugins/broken.mjs": "export default 1;\n",
     "log/": "",
     conf: [
-      '{"global": {"plugin-dir": "plugins", "stop_secs": 1, "bus": "x"},',
+      '{"global": {"plugin-dir": "plugins", "stop_secs": 1, "interface": "x"},',
       ' "vhosts": [{"name": "a", "port": 1, "noipv6": 1, "access-log": "log",',
       '  "ws-protocols": {"fussy": {},',
       '   "nobody": {}},',
@@ -68,7 +68,7 @@ test("check tells at once what the reader, the supervisor and a worker find", as
     ].join("\n"),
   });
   assert.deepEqual(lines, [
-    'notice: conf:1:54 global.bus: "bus" joins plugins of several machines; not available yet, they share one server only',
+    'notice: conf:1:54 global.interface: "interface" never had an effect in lwsws either; set interface in each vhost',
     "error: conf:1:27 global.plugin-dir: ROOT/plugins/broken.mjs: Expected a default export made by defineProtocol()",
     'error: conf:1:38 global.stop_secs: Unknown key "stop_secs" in "global"; it has no effect; did you mean "stop-secs"?',
     'error: conf:2:65 vhosts[0].access-log: Cannot open "ROOT/log": EISDIR',

@@ -66,6 +66,18 @@ test("formatProblemWithSource puts the caret under its character behind wide, co
   assert.equal(caret, `     | ${" ".repeat(14 + 3 * 2 + 3 * 2 + 2)}^`);
 });
 
+test("formatProblemWithSource shows no password of a URL in the line", () => {
+  const source =
+    '"nats": ["nats://t0ken@host", "http://ann:s3/cret@host", "http://host/x"], "c": 7';
+  const column = source.indexOf("7") + 1;
+  const [, shownSource, caret] = formatProblemWithSource({ ...problem, source, column }).split(
+    "\n",
+  );
+  const masked = source.replace("t0ken", "*****").replace("ann:s3/cret", "***********");
+  assert.equal(shownSource, `  14 | ${masked}`);
+  assert.equal(caret, `     | ${" ".repeat(column - 1)}^`);
+});
+
 test("formatProblem cuts what a key of megabytes would make of a message", () => {
   const long = "x".repeat(5_000_000);
   assert.ok(formatProblem({ ...problem, path: long, message: long }).length < 2_000);

@@ -32,6 +32,25 @@ const cases: readonly [name: string, files: Files, errors: string[]][] = [
     ],
   ],
   [
+    "a bus to nowhere, whose password is not quoted",
+    {
+      conf: '{"global": {"bus": {"nats": ["nats://host", "http://ann:secret@host",\n "nats://ann:secret@host/path"], "redis": 1}}, "vhosts": [{"port": 0}]}',
+    },
+    [
+      'conf:1 ‹{› global.bus: Unrecognized key: "redis"',
+      'conf:1 ‹"http://ann:secret@host"› global.bus.nats[1]: Expected a URL such as "nats://host:4222" or "tls://user:password@host"',
+    ],
+  ],
+  [
+    "authorities of a bus that are not there",
+    {
+      conf: '{"global": {"bus": {"nats": "tls://host"}, "nats-ca": "none.pem"}, "vhosts": [{"port": 0}]}',
+    },
+    [
+      'conf:1 ‹"none.pem"› global.nats-ca: The file of NATS authorities "ROOT/none.pem" does not exist',
+    ],
+  ],
+  [
     "errors in several files, in order",
     { "conf.d/b": '{"vhosts": [{}]}', "conf.d/a": "{", conf: '{"vhosts": {}}' },
     [

@@ -59,6 +59,7 @@ export function createBusDouble(): BusDouble {
           gone.add(listener);
           return () => void gone.delete(listener);
         },
+        onArrival: () => () => {},
       };
     },
     depart(worker) {

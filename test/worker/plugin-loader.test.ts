@@ -171,7 +171,12 @@ async function startOn(vhost: VhostConfig, ...definitions: readonly ProtocolDefi
     version: "1",
     worker: 1,
     log,
-    bus: { publish: () => {}, subscribe: () => () => {}, onDeparture: () => () => {} },
+    bus: {
+      publish: () => {},
+      subscribe: () => () => {},
+      onDeparture: () => () => {},
+      onArrival: () => () => {},
+    },
     store: createStoreClient({ send: () => true }).scoped("test"),
     watchBoard: () => () => {},
     readHistory: () => Promise.reject(new Error("No history in this test")),

@@ -1,7 +1,7 @@
 // The board as families of metrics. What is labelled is bounded: vhosts, mounts and certificates by MAX_SERIES, workers by
 // their slots. Families without those labels count the whole server since it started, vhosts that are gone included.
 
-import type { Board, BoardMount, BoardVhost } from "../../../ipc/board.ts";
+import type { Board, BoardMount, BoardNats, BoardVhost } from "../../../ipc/board.ts";
 import type { VhostCounters } from "../../../ipc/stats.ts";
 import { describeCounters } from "./counter-families.ts";
 import type { Buckets, Family, Sample } from "./exposition.ts";
@@ -78,6 +78,7 @@ function describeProcess(board: Board): Family[] {
       "Workers that took their last second of counts along.",
       board.samplesLost,
     ),
+    ...(board.nats ? describeNats(board.nats) : []),
     gauge(
       "certificate_expiry_time_seconds",
       "When the certificate of a vhost expires, since the epoch.",
@@ -90,6 +91,14 @@ function describeProcess(board: Board): Family[] {
         ),
       "seconds",
     ),
+  ];
+}
+
+function describeNats({ isUp, sent, received }: BoardNats): Family[] {
+  return [
+    gauge("nats_up", "1 while the bus reaches other machines; else 0.", isUp ? 1 : 0),
+    counter("nats_sent", "Messages of plugins to other machines.", sent),
+    counter("nats_received", "Messages of plugins from other machines.", received),
   ];
 }
 
