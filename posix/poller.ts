@@ -69,7 +69,7 @@ export interface Poller {
   write(fd: number, bytes: Uint8Array, hasMore: boolean): number;
   /** Ends our side. */
   shutdown(fd: number): void;
-  /** Closes it, and watches it no more. */
+  /** Closes it, and watches it no more. One that other processes have open too must be unwatched before. */
   close(fd: number): void;
 
   watch(fd: number, events: number, target: Polled): void;
@@ -200,7 +200,7 @@ function createPoller(koffi: Native["koffi"], libc: Native["libc"]): Poller {
       outcome(send(fd, from, from.length, hasMore ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL)),
     shutdown: (fd) => void shutdown(fd, SHUT_WR),
     close(fd) {
-      // The kernel takes it off the epoll instance with its last descriptor.
+      // The kernel takes it off the epoll instance with the last descriptor of all processes.
       forget(fd);
       close(fd);
     },

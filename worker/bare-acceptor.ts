@@ -55,6 +55,7 @@ export function createBareAcceptor(
           if (!HARMLESS.has(error.code)) complain(error);
           return;
         }
+        counters.worker.connectionsAccepted += 1;
         counters.openConnections += 1;
         const place = poller.peer();
         const transport = new BareTransport(poller, client, countClosed);
@@ -75,6 +76,9 @@ export function createBareAcceptor(
     close() {
       if (!isListening) return;
       isListening = false;
+      // The supervisor and the other workers have it open still, so that closing it would leave it on the epoll instance: every
+      // client that waits for one of them would wake us.
+      poller.unwatch(fd);
       poller.close(fd);
       if (reserve >= 0) closeSync(reserve);
     },

@@ -97,7 +97,8 @@ export class BareTransport implements Transport, Polled {
   }
 
   #ask(events: number): void {
-    if (events === this.#events) return;
+    // The number may be another's by now.
+    if (events === this.#events || this.#isOver) return;
     this.#events = events;
     this.#poller.rewatch(this.#fd, events);
   }
