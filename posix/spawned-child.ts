@@ -50,7 +50,7 @@ export class SpawnedChild implements Child {
   }
 
   async brief(withinMs: number): Promise<Ended | undefined> {
-    const { promise, resolve } = Promise.withResolvers<Ended | undefined>();
+    const { promise, resolve, reject } = Promise.withResolvers<Ended | undefined>();
     const { reaper, reader } = this.#tools;
     const deadline = performance.now() + withinMs;
     const timer = setTimeout(() => {
@@ -58,9 +58,13 @@ export class SpawnedChild implements Child {
       if (!reaper.look(this.pid)) resolve(undefined);
     }, withinMs);
     const read = (exit: Exit): void => {
-      const { stdout, stderr } = this.#ends;
-      const said = this.#stdout || this.#stderr ? undefined : reader(stdout, stderr);
-      if (said) return resolve({ exit, stdout: said[0], stderr: said[1] });
+      try {
+        const { stdout, stderr } = this.#ends;
+        const said = this.#stdout || this.#stderr ? undefined : reader(stdout, stderr);
+        if (said) return resolve({ exit, stdout: said[0], stderr: said[1] });
+      } catch (error) {
+        return reject(error);
+      }
       // Another child may have our descriptors for as long as it takes to start: they are closed when it runs its program.
       if (performance.now() < deadline) setTimeout(read, AGAIN_MS, exit);
       else resolve(undefined);
@@ -104,13 +108,12 @@ export function createPipeReader(poll: Poll): PipeReader {
     const ofOne = pair.readInt16LE(HAPPENED_AT);
     const ofOther = pair.readInt16LE(POLLFD_BYTES + HAPPENED_AT);
     if ((ofOne & ofOther & POLLHUP) === 0) return undefined;
-    const said: [Buffer, Buffer] = [
-      ofOne & POLLIN ? readAll(one) : NOTHING,
-      ofOther & POLLIN ? readAll(other) : NOTHING,
-    ];
-    closeSync(one);
-    closeSync(other);
-    return said;
+    try {
+      return [ofOne & POLLIN ? readAll(one) : NOTHING, ofOther & POLLIN ? readAll(other) : NOTHING];
+    } finally {
+      closeSync(one);
+      closeSync(other);
+    }
   };
 
   /** A pipe whose writers are gone: reading never waits, and there is no more than the kernel keeps of one. */

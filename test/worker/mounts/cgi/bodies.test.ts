@@ -63,9 +63,9 @@ test("a program that never reads does not hold up its own output", async (t) => 
     t,
     "printf 'Content-Type: text/plain\\n\\n'; head -c 5000000 /dev/zero",
   );
-  const client = post(server.url, { "Content-Length": 20 * MB });
+  const client = post(server.url, { "Content-Length": 100 * MB });
   client.on("error", () => {}); // The server need not take what nobody reads.
-  const sending = pipeline(pieces(Buffer.alloc(20 * MB)), client).catch(() => {});
+  const sending = pipeline(pieces(Buffer.alloc(100 * MB)), client).catch(() => {});
   const { status, body } = await answerOf(client);
   assert.equal(status, 200);
   assert.equal(body.length, 5_000_000);
