@@ -16,6 +16,8 @@ import { plainAddress } from "./networks.ts";
 const ACCEPTS_AT_ONCE = 16;
 /** What cannot be had is taken and closed, up to so many at once, so that the listener does not wake us for ever. */
 const REFUSALS_AT_ONCE = 256;
+/** Where clients can neither be had nor turned away they wait; to be told of them all that time would be of no use. */
+const REST_MS = 100;
 
 /** As createAcceptor(); each connection comes with what is known of it. */
 export function createBareAcceptor(
@@ -33,8 +35,10 @@ export function createBareAcceptor(
   /** Given up for a moment to take and close clients when there is no descriptor left. */
   let reserve = -1;
   let isListening = false;
+  let rest: NodeJS.Timeout | undefined;
 
-  function turnAway(): void {
+  /** False where that cannot be done either. */
+  function turnAway(): boolean {
     if (reserve >= 0) closeSync(reserve);
     for (let refused = 0; refused < REFUSALS_AT_ONCE; refused += 1) {
       const client = poller.accept(fd);
@@ -42,6 +46,12 @@ export function createBareAcceptor(
       poller.close(client);
     }
     reserve = openReserve();
+    return reserve >= 0;
+  }
+
+  function takeRest(): void {
+    poller.unwatch(fd);
+    rest = setTimeout(() => poller.watch(fd, READABLE, door), REST_MS);
   }
 
   const door: Polled = {
@@ -50,10 +60,11 @@ export function createBareAcceptor(
         const client = poller.accept(fd);
         if (client < 0) {
           const error = systemError(client, "accept");
-          if (client === -EMFILE || client === -ENFILE) turnAway();
           // Another worker has it, or it has left.
-          if (!HARMLESS.has(error.code)) complain(error);
-          return;
+          if (HARMLESS.has(error.code)) return;
+          const isFull = client === -EMFILE || client === -ENFILE;
+          if (!isFull || !turnAway()) takeRest();
+          return complain(error);
         }
         counters.worker.connectionsAccepted += 1;
         counters.openConnections += 1;
@@ -76,6 +87,7 @@ export function createBareAcceptor(
     close() {
       if (!isListening) return;
       isListening = false;
+      clearTimeout(rest);
       // The supervisor and the other workers have it open still, so that closing it would leave it on the epoll instance: every
       // client that waits for one of them would wake us.
       poller.unwatch(fd);

@@ -2,14 +2,19 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import net from "node:net";
-import test from "node:test";
+import { test, type TestContext } from "node:test";
 import { createLogger } from "../../log/logger.ts";
 import { openLibc } from "../../posix/native.mjs";
 import { openPoller } from "../../posix/poller.ts";
+import type { Acceptor } from "../../worker/accept.ts";
 import { createBareAcceptor } from "../../worker/bare-acceptor.ts";
-import { createCounters } from "../../worker/counters.ts";
+import { createCounters, type Counters } from "../../worker/counters.ts";
+import type { BareTransport } from "../../worker/http/bare-transport.ts";
 
 const skip = process.platform !== "linux" && "Bare descriptors are for Linux";
+
+/** The same on all of Linux but MIPS and SPARC. */
+const RLIMIT_NOFILE = 7;
 
 /** Whether any epoll instance of this process watches what has this inode. */
 function isWatched(inode: number): boolean {
@@ -24,45 +29,90 @@ function isWatched(inode: number): boolean {
   });
 }
 
+type Started = {
+  readonly acceptor: Acceptor;
+  readonly counters: Counters;
+  readonly fd: number;
+  readonly connect: () => net.Socket;
+};
+
+async function start(
+  t: TestContext,
+  onConnection: (transport: BareTransport) => void,
+  onExhausted?: () => void,
+): Promise<Started> {
+  const [poller, native] = await Promise.all([openPoller(), openLibc()]);
+  assert.ok(poller && native);
+  const bound = new net.BoundSocket({ host: "127.0.0.1", port: 0 });
+  // As the supervisor keeps one.
+  const fd: number = native.libc.func("int dup(int fd)")(bound.fd());
+  const listener = { address: "test", port: 0, fd, secure: false, vhosts: [], overrides: [] };
+  const log = await createLogger({ name: "test", level: "silent" });
+  const counters = createCounters();
+  const acceptor = createBareAcceptor(listener, counters, log, poller, onConnection, onExhausted);
+  t.after(() => {
+    acceptor.close();
+    poller.stop();
+    bound.close();
+  });
+  await acceptor.listen();
+  const { port } = bound.address();
+  const connect = (): net.Socket => net.connect({ port, host: "127.0.0.1" }).on("error", () => {});
+  return { acceptor, counters, fd, connect };
+}
+
 test(
   "createBareAcceptor counts what it takes, and a closed one is not woken by clients of those who listen on",
   { skip },
   async (t) => {
-    const poller = await openPoller();
-    const native = await openLibc();
-    assert.ok(poller && native);
-    const bound = new net.BoundSocket({ host: "127.0.0.1", port: 0 });
-    // As the supervisor keeps it.
-    const fd: number = native.libc.func("int dup(int fd)")(bound.fd());
-    const inode = statSync(`/proc/self/fd/${fd}`).ino;
-    const listener = {
-      address: "test",
-      port: 0,
-      fd,
-      secure: false,
-      vhosts: [],
-      overrides: [],
-    };
-    const log = await createLogger({ name: "test", level: "silent" });
-    const counters = createCounters();
     const gone = Promise.withResolvers<void>();
-    const acceptor = createBareAcceptor(listener, counters, log, poller, (transport) => {
+    const { acceptor, counters, fd, connect } = await start(t, (transport) => {
       transport.onceClosed(gone.resolve);
       transport.destroy();
     });
-    t.after(() => {
-      poller.stop();
-      bound.close();
-    });
-    await acceptor.listen();
-    const { port } = bound.address();
-    const client = net.connect({ port, host: "127.0.0.1" }).on("error", () => {});
-    await once(client, "close");
+    const inode = statSync(`/proc/self/fd/${fd}`).ino;
+    await once(connect(), "close");
     await gone.promise;
     assert.equal(counters.worker.connectionsAccepted, 1);
     assert.equal(counters.openConnections, 0);
     assert.equal(isWatched(inode), true);
     acceptor.close();
     assert.equal(isWatched(inode), false);
+  },
+);
+
+test(
+  "createBareAcceptor is not told for ever of clients that it can neither take nor turn away",
+  { skip },
+  async (t) => {
+    const native = await openLibc();
+    assert.ok(native);
+    const getLimits = native.libc.func("int getrlimit(int resource, void* limits)");
+    const setLimits = native.libc.func("int setrlimit(int resource, void* limits)");
+    const limits = new BigUint64Array(2);
+    getLimits(RLIMIT_NOFILE, limits);
+    const restore = (): void => setLimits(RLIMIT_NOFILE, limits);
+    t.after(restore);
+    let failures = 0;
+    const taken = Promise.withResolvers<void>();
+    const { connect } = await start(
+      t,
+      (transport) => {
+        transport.destroy();
+        taken.resolve();
+      },
+      () => (failures += 1),
+    );
+    const client = connect();
+    // Where its descriptor is made; it has arrived then, but nobody has looked.
+    await new Promise((resolve) => process.nextTick(resolve));
+    // Every number below it is in use.
+    setLimits(RLIMIT_NOFILE, new BigUint64Array([3n, limits[1] ?? 3n]));
+    while (failures === 0) await new Promise((resolve) => setImmediate(resolve));
+    for (let turn = 0; turn < 500; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    assert.ok(failures < 50, `${failures} in 500 turns`);
+    restore();
+    await taken.promise;
+    client.destroy();
   },
 );
