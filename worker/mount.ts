@@ -5,7 +5,7 @@ import type { VhostConfig } from "../config/vhost.ts";
 import type { Logger } from "../log/logger.ts";
 import type { PasswordGate } from "./access/guard.ts";
 import type { Starter } from "../posix/child.ts";
-import type { SendFile } from "../posix/send-file.ts";
+import type { PageCache } from "../posix/page-cache.ts";
 import type { ByteString, Exchange } from "./http/exchange.ts";
 import type { Compressor } from "./compressor.ts";
 import type { ReadyRequest } from "./http/lane-head.ts";
@@ -58,8 +58,8 @@ export type MountContext<O extends Origin = Origin> = {
   readonly pushGate?: PasswordGate | undefined;
   /** Files in memory, one for the whole worker. */
   readonly fileCache: FileCache;
-  /** sendfile(2), opened on first use; absent or undefined where it is not to be had. */
-  readonly sendFile?: () => Promise<SendFile | undefined>;
+  /** Opened on first use; absent or undefined where it is not to be had. */
+  readonly pageCache?: () => Promise<PageCache | undefined>;
   /** The running protocol of this vhost by name, for callback mounts. */
   readonly protocol: (name: string) => ProtocolHost | undefined;
   /** Refuses the configuration: `key` is relative to the mount, such as "origin". */

@@ -6,8 +6,8 @@ import type { VhostConfig } from "../config/vhost.ts";
 import type { Configuration, VhostSecrets, WorkerListener } from "../ipc/messages.ts";
 import { openFilesLimit } from "../posix/open-files.ts";
 import type { Starter } from "../posix/child.ts";
+import { openPageCache, type PageCache } from "../posix/page-cache.ts";
 import { openPoller } from "../posix/poller.ts";
-import { openSendFile, type SendFile } from "../posix/send-file.ts";
 import { openStarter } from "../posix/spawn.ts";
 import { createAcceptor, type Acceptor } from "./accept.ts";
 import { createAccess } from "./access/access.ts";
@@ -77,7 +77,7 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
     problems.push({ ...placeOfPlugin(file, config), message: `${file}: ${message}` });
 
   let starter: Promise<Starter> | undefined;
-  let sendFile: Promise<SendFile | undefined> | undefined;
+  let pageCache: Promise<PageCache | undefined> | undefined;
   const docroots = createDocroots();
   const logs = createSiteLogs({ ...services, isProbe: configuration.isProbe ?? false });
   const access = createAccess(configuration, log, counters.worker);
@@ -109,7 +109,7 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
         fileCache,
         refuse,
         starter: () => (starter ??= openStarter()),
-        sendFile: () => (sendFile ??= openSendFile()),
+        pageCache: () => (pageCache ??= openPageCache()),
         port: portOf(index, configuration),
       }),
     );

@@ -5,7 +5,7 @@ import { vhostKey } from "../config/listeners.ts";
 import type { VhostConfig } from "../config/vhost.ts";
 import { mountKey } from "../ipc/stats.ts";
 import type { Starter } from "../posix/child.ts";
-import type { SendFile } from "../posix/send-file.ts";
+import type { PageCache } from "../posix/page-cache.ts";
 import type { Access } from "./access/access.ts";
 import type { ReadBoard } from "./board-reader.ts";
 import type { Compressor } from "./compressor.ts";
@@ -34,7 +34,7 @@ export type VhostServices = SiteServices & {
   readonly fileCache: FileCache;
   readonly refuse: (path: string, message: string) => void;
   readonly starter: () => Promise<Starter>;
-  readonly sendFile: () => Promise<SendFile | undefined>;
+  readonly pageCache: () => Promise<PageCache | undefined>;
   readonly port: number;
 };
 
@@ -81,7 +81,7 @@ export async function provisionVhost(
       health: services.health,
       compressor: services.compressor,
       fileCache: services.fileCache,
-      sendFile: services.sendFile,
+      pageCache: services.pageCache,
       protocol: (name: string) => protocols.get(name),
       refuse: (option: string, message: string) => refuse(`${config.path}.${option}`, message),
     };

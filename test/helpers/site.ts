@@ -10,8 +10,8 @@ import type { TestContext } from "node:test";
 import { mountShape, type MountConfig } from "../../config/mount.ts";
 import { vhostShape } from "../../config/vhost.ts";
 import { createLogger, type Logger } from "../../log/logger.ts";
+import { openPageCache, type PageCache } from "../../posix/page-cache.ts";
 import { openPoller } from "../../posix/poller.ts";
-import { openSendFile, type SendFile } from "../../posix/send-file.ts";
 import { openStarter } from "../../posix/spawn.ts";
 import type { Guard } from "../../worker/access/guard.ts";
 import { mountKey } from "../../ipc/stats.ts";
@@ -65,7 +65,7 @@ export type TestSiteOptions = {
   readonly usesStreams?: boolean;
   /** 0 by default: what is on disk is what is sent, at once. */
   readonly fileCacheBytes?: number;
-  readonly sendFile?: () => Promise<SendFile | undefined>;
+  readonly pageCache?: () => Promise<PageCache | undefined>;
   readonly serverString?: string;
   readonly onUpgrade?: (upgrade: UpgradeRequest) => void;
   /** Takes the program's log, as JSON; by default nothing does. */
@@ -123,7 +123,7 @@ export async function startSite(t: TestContext, options: TestSiteOptions): Promi
         starter: openStarter,
         readBoard: () => Promise.reject(new Error("No board in this test")),
         health: { state: "serving" as const },
-        sendFile: options.sendFile ?? openSendFile,
+        pageCache: options.pageCache ?? openPageCache,
         docroots: createDocroots(),
         compressor,
         fileCache,

@@ -23,6 +23,9 @@ import { StreamTable } from "./stream-table.ts";
 /** Sent with the first GOAWAY of a drain: when it returns, the client has read that. */
 const DRAIN_PING = Buffer.from("portico.", "latin1");
 
+/** A connection that has rested for so long keeps nothing that only saves time. */
+const FORGET_MS = 5_000;
+
 type State = "open" | "leaving" | "last-streams" | "closing" | "closed";
 
 export class Http2Connection implements FramePeer, IntakeOwner {
@@ -140,6 +143,7 @@ export class Http2Connection implements FramePeer, IntakeOwner {
     for (const stream of this.streams) watchStream(stream, this.context, now);
     // Whoever is in the middle of a request is not idle, and has a clock of its own.
     if (this.streams.size > 0 || blockSince !== undefined) return;
+    if (waited > FORGET_MS) this.#frames.forget();
     const keepMs =
       this.residence.requests > 0
         ? this.residence.vhost.config.keepalive_timeout * 1000

@@ -87,6 +87,11 @@ export class FrameHandler {
     return this.#block?.since;
   }
 
+  /** Forgets what the client may never ask again. */
+  forget(): void {
+    this.#known.forget();
+  }
+
   readonly handle = (
     type: number,
     flags: number,

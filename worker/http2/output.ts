@@ -4,8 +4,8 @@
 import type { Socket } from "node:net";
 import { FRAME_HEADER_BYTES, frameType, type ErrorName, errorCode } from "./frame.ts";
 
-/** Of a buffer; a large body leaves in writes of this size. */
-export const CHUNK_BYTES = 64 * 1024;
+/** Of a buffer: a piece of 64 KB of a large body, in its frames, and some more. */
+const CHUNK_BYTES = 64 * 1024 + 1024;
 /** Buffers that wait to be used again, for all connections of a worker. */
 const MAX_SPARE = 64;
 

@@ -31,14 +31,14 @@ const MAX_PAGE_BYTES = 256 * 1024;
 /** `file://` mounts. */
 export const file = defineMount({
   scheme: "file",
-  provision({ origin, config, docroots, compressor, fileCache, sendFile, refuse }) {
+  provision({ origin, config, docroots, compressor, fileCache, pageCache, refuse }) {
     const root = docroots(origin.directory, config.symlinks);
     if (typeof root === "string") {
       refuse("origin", root);
       return { handle: (exchange) => exchange.fail(new HttpError(503, "This mount was refused")) };
     }
     return openedOnUse(fileCache.maxFileBytes >= 0, () =>
-      createFileMount(root, config, compressor, fileCache, sendFile),
+      createFileMount(root, config, compressor, fileCache, pageCache),
     );
   },
 });
@@ -59,7 +59,7 @@ function createFileMount(
   config: MountConfig,
   compressor: Compressor,
   cache: FileCache,
-  sendFile: MountContext["sendFile"],
+  pageCache: MountContext["pageCache"],
 ): Mount {
   const cacheControl = cachePolicy(config);
   const finder = createFinder({
@@ -99,7 +99,7 @@ function createFileMount(
     if (!known) cache.counts.cacheMisses += 1;
     try {
       const decision = decide({ method: exchange.method, header }, representation);
-      await sendDecision(exchange, representation, decision, sendFile);
+      await sendDecision(exchange, representation, decision, pageCache);
     } finally {
       release(representation);
     }

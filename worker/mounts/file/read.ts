@@ -49,20 +49,24 @@ export async function readWhole(
   return body;
 }
 
-/** Sends what it can of a file from `at` on without its being read here: how many bytes that was, and whether those behind it are in the page cache. */
-export type PassOn = (
-  at: number,
-  length: number,
-) => Promise<{ readonly bytes: number; readonly isCached: boolean }>;
+/** Ways around a thread and around this process, for a file whose pages are in memory. */
+export type Shortcuts = {
+  /** Whether the byte at `at` is in the page cache. */
+  isCached(at: number): boolean;
+  /** Whether bytes can be sent without being read here. */
+  readonly canPass: boolean;
+  /** Sends so up to `most` bytes; returns how many. */
+  pass(at: number, most: number): Promise<number>;
+};
 
 /**
  * The pieces one after the other, none larger than PIECE_BYTES but for literal ones; the next is asked for when the one before
- * has been taken. What `passOn` sends in between is left out. Throws FileChanged, the first time before anything came.
+ * has been taken. What is passed in between is left out. Throws FileChanged, the first time before anything came.
  */
 export async function* readPieces(
   content: Content,
   pieces: readonly Piece[],
-  passOn?: PassOn,
+  shortcuts?: Shortcuts,
 ): AsyncGenerator<Uint8Array> {
   const version = content.kind === "descriptor" ? watchVersion(content) : undefined;
   for (const piece of pieces) {
@@ -73,13 +77,16 @@ export async function* readPieces(
     // Two in turn: the one before is what a file that grows is known by. New ones each time would keep the collector busy.
     const buffers: [Buffer?, Buffer?] = [];
     let turn: 0 | 1 = 0;
-    let isCached = false;
     for (let at = piece.start; at < piece.end;) {
-      const most = passOn && (isCached || at === piece.start) ? SMALL_PIECE_BYTES : PIECE_BYTES;
-      const length = Math.min(most, piece.end - at);
-      const used = isCached ? buffers[turn]?.subarray(0, length) : undefined;
-      const bytes = used?.length === length ? used : Buffer.allocUnsafeSlow(length);
-      buffers[turn] = bytes;
+      const begins = shortcuts?.isCached(at) ?? false;
+      // The first is small in any case: the client has it sooner.
+      const isSmall = at === piece.start || (begins && shortcuts?.canPass);
+      const length = Math.min(isSmall ? SMALL_PIECE_BYTES : PIECE_BYTES, piece.end - at);
+      const isCached = begins && shortcuts?.isCached(at + length - 1);
+      const kept = buffers[turn];
+      const whole = kept && kept.length >= length ? kept : Buffer.allocUnsafeSlow(length);
+      buffers[turn] = whole;
+      const bytes = whole.length === length ? whole : whole.subarray(0, length);
       turn = turn === 0 ? 1 : 0;
       // To wait for a thread costs more than to copy a few pages that are in memory.
       if (isCached && content.kind === "descriptor") readCached(content.fd, bytes, at);
@@ -90,12 +97,9 @@ export async function* readPieces(
       at += bytes.length;
       // The last bytes are always read: they leave only after the file was found to be the same to its end.
       const rest = piece.end - at - SMALL_PIECE_BYTES;
-      isCached = false;
-      if (!passOn || rest <= 0) continue;
+      if (!shortcuts?.canPass || rest <= 0) continue;
       await version?.check();
-      const passed = await passOn(at, rest);
-      at += passed.bytes;
-      isCached = passed.isCached;
+      at += await shortcuts.pass(at, rest);
     }
   }
 }

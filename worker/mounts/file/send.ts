@@ -4,14 +4,13 @@ import type { BigIntStats } from "node:fs";
 import type { Writable } from "node:stream";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { HeaderPair } from "../../../config/vhost.ts";
-import type { SendFile } from "../../../posix/send-file.ts";
+import type { PageCache } from "../../../posix/page-cache.ts";
 import { AnswerBody } from "../../http/answer-body.ts";
 import type { Decision } from "../../http/decide.ts";
 import { HttpError, type Exchange } from "../../http/exchange.ts";
 import type { Representation } from "../../http/representation.ts";
-import { FileChanged, PIECE_BYTES, readPieces, readWhole, type PassOn } from "./read.ts";
+import { FileChanged, PIECE_BYTES, readPieces, readWhole, type Shortcuts } from "./read.ts";
 
-const NOTHING_PASSED = { bytes: 0, isCached: false };
 /** A file that was written more recently is copied. */
 const QUIET_MS = 60_000;
 /** What sendfile(2) is asked for at once. */
@@ -24,7 +23,7 @@ export async function sendDecision(
   exchange: Exchange,
   { content }: Representation,
   { status, fields, length, pieces }: Decision,
-  openSendFile?: () => Promise<SendFile | undefined>,
+  openPageCache?: () => Promise<PageCache | undefined>,
 ): Promise<void> {
   if (status >= 400) throw new HttpError(status, "", { headers: fields });
   if (status === 304) return exchange.send(status, fields);
@@ -33,19 +32,15 @@ export async function sendDecision(
   if (content.kind === "memory" || length <= PIECE_BYTES)
     return exchange.send(status, fields, await readWhole(content, pieces, length));
 
-  const sendFile =
-    content.kind === "descriptor" && isQuiet(content.stat) ? await openSendFile?.() : undefined;
-  let passOn: PassOn | undefined;
-  const source = readPieces(
-    content,
-    pieces,
-    sendFile && (async (at, most) => passOn?.(at, most) ?? NOTHING_PASSED),
-  );
+  const shortcuts =
+    content.kind === "descriptor" && isQuiet(content.stat)
+      ? shortcutsFor(content.fd, await openPageCache?.())
+      : undefined;
+  const source = readPieces(content, pieces, shortcuts);
   // Before the head: until then a file that changed can be opened again.
   const first = await source.next();
   const body = exchange.stream(status, withLength);
-  if (sendFile && content.kind === "descriptor" && body instanceof AnswerBody)
-    passOn = passesOn(body, content.fd, sendFile);
+  if (body instanceof AnswerBody) shortcuts?.into(body);
   try {
     for (let next = first; !next.done && !body.destroyed; next = await source.next())
       await taken(body, next.value);
@@ -78,26 +73,45 @@ function isQuiet({ mtimeNs }: BigIntStats): boolean {
   return Date.now() - Number(mtimeNs / 1_000_000n) > QUIET_MS;
 }
 
-/** Sends from the page cache as long as the client takes it, in turns, for others wait too. */
-function passesOn(body: AnswerBody, fd: number, sendFile: SendFile): PassOn {
+/** What the page cache makes possible; sending past this process only once it is known into which body. */
+function shortcutsFor(
+  fd: number,
+  pageCache: PageCache | undefined,
+): (Shortcuts & { into(body: AnswerBody): void }) | undefined {
+  if (!pageCache) return undefined;
+  let body: AnswerBody | undefined;
   let isSupported = true;
-  return async (at, most) => {
-    let bytes = 0;
-    for (let turnBytes = 0; isSupported && bytes < most;) {
-      const { descriptor } = body;
-      if (descriptor === undefined) break;
-      const sent = sendFile(descriptor, fd, at + bytes, Math.min(WINDOW_BYTES, most - bytes));
-      if (sent === "full") return { bytes, isCached: true };
-      if (sent === "unsupported") isSupported = false;
-      if (typeof sent !== "number") return { bytes, isCached: false };
-      body.passed(sent);
-      bytes += sent;
-      turnBytes += sent;
-      if (turnBytes < TURN_BYTES) continue;
-      // Whether the file is still the same is looked at again, too.
-      await nextTurn();
-      break;
-    }
-    return { bytes, isCached: false };
+  return {
+    into(known) {
+      body = known;
+    },
+    isCached: (at) => pageCache.holds(fd, at),
+    get canPass() {
+      return isSupported && body?.descriptor !== undefined;
+    },
+    /** Sends from the page cache as long as the client takes it, in turns, for others wait too. */
+    async pass(at, most) {
+      let bytes = 0;
+      for (let turnBytes = 0; isSupported && bytes < most;) {
+        const descriptor = body?.descriptor;
+        if (descriptor === undefined) break;
+        const sent = pageCache.send(
+          descriptor,
+          fd,
+          at + bytes,
+          Math.min(WINDOW_BYTES, most - bytes),
+        );
+        if (sent === "unsupported") isSupported = false;
+        if (typeof sent !== "number") break;
+        body?.passed(sent);
+        bytes += sent;
+        turnBytes += sent;
+        if (turnBytes < TURN_BYTES) continue;
+        // Whether the file is still the same is looked at again, too.
+        await nextTurn();
+        break;
+      }
+      return bytes;
+    },
   };
 }

@@ -15,33 +15,40 @@ import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { startSite, temporaryDirectory, type TestSite } from "../../../helpers/site.ts";
 import { connect, parseReplies } from "../../../helpers/wire.ts";
-import { openSendFile, type SendFile } from "../../../../posix/send-file.ts";
+import { openPageCache, type PageCache } from "../../../../posix/page-cache.ts";
 
 const SIZE = 32_000_000;
 const LONG_AGO = new Date("2020-01-01");
 const MIME_OF_NOTHING = { "extra-mimetypes": { "*": "" } };
 
+/** By sendfile(2); read from the page cache at once, as where there is TLS; read in threads. */
+type Way = "sendfile" | "page cache" | "streams";
+
 type Served = { readonly site: TestSite; readonly path: string; readonly passed: () => number };
 
 /** A file that has rested; `passed` counts the bytes that went past Node's streams. */
-async function serve(t: TestContext, way: "sendfile" | "streams"): Promise<Served> {
+async function serve(t: TestContext, way: Way): Promise<Served> {
   const root = temporaryDirectory(t);
   const path = join(root, "large");
   writeFileSync(path, pattern(SIZE));
   utimesSync(path, LONG_AGO, LONG_AGO);
-  const native = await openSendFile();
+  const native = await openPageCache();
   let passed = 0;
-  const counting: SendFile | undefined =
-    way === "sendfile" && native
-      ? (...args) => {
-          const sent = native(...args);
-          if (typeof sent === "number") passed += sent;
-          return sent;
+  const counting: PageCache | undefined =
+    way !== "streams" && native
+      ? {
+          holds: (...args) => native.holds(...args),
+          send(...args) {
+            if (way === "page cache") return "unsupported";
+            const sent = native.send(...args);
+            if (typeof sent === "number") passed += sent;
+            return sent;
+          },
         }
       : undefined;
   const mounts = [{ mountpoint: "/", keys: { origin: `file://${root}`, ...MIME_OF_NOTHING } }];
   const vhosts = [{ name: "a.test", mounts }];
-  const site = await startSite(t, { vhosts, sendFile: async () => counting });
+  const site = await startSite(t, { vhosts, pageCache: async () => counting });
   return { site, path, passed: () => passed };
 }
 
@@ -51,8 +58,8 @@ function pattern(length: number): Buffer {
 
 const GET = "GET /large HTTP/1.1\r\nHost: a.test\r\n";
 
-for (const way of ["sendfile", "streams"] as const) {
-  const skip = way === "sendfile" && process.platform !== "linux";
+for (const way of ["sendfile", "page cache", "streams"] as const) {
+  const skip = way !== "streams" && process.platform !== "linux";
 
   test(
     `Large files arrive whole, in parts and over a kept connection (${way})`,
@@ -133,14 +140,17 @@ test("Large files: a file system without sendfile is read", async (t) => {
   writeFileSync(join(root, "large"), pattern(SIZE));
   utimesSync(join(root, "large"), LONG_AGO, LONG_AGO);
   let asked = 0;
-  const sendFile: SendFile = () => {
-    asked += 1;
-    return "unsupported";
+  const pageCache: PageCache = {
+    holds: () => false,
+    send() {
+      asked += 1;
+      return "unsupported";
+    },
   };
   const mounts = [{ mountpoint: "/", keys: { origin: `file://${root}` } }];
   const site = await startSite(t, {
     vhosts: [{ name: "a.test", mounts }],
-    sendFile: async () => sendFile,
+    pageCache: async () => pageCache,
   });
   const wire = await connect(site.port);
   wire.write(`${GET}Connection: close\r\n\r\n`);

@@ -1,5 +1,5 @@
-// sendfile(2): a file from the page cache to a socket without a copy through this process. It works in the thread that calls it,
-// so it is only asked for what is in the page cache already: a disk must never hold up the event loop.
+// Files that are in the page cache: read without a wait for a thread, or sent to a socket without a copy through this process
+// (sendfile(2)). Both work in the thread that calls them, so the page cache is asked first: a disk must never hold up the event loop.
 
 import { openLibc } from "./native.mjs";
 
@@ -17,16 +17,15 @@ const PROBE_BYTES = 128 * 1024;
  */
 export type SendFileStop = "full" | "cold" | "unsupported";
 
-/** Sends up to `length` bytes of `file`, from `at` on, to a socket that does not block. Returns how many the kernel took, or why none. */
-export type SendFile = (
-  socket: number,
-  file: number,
-  at: number,
-  length: number,
-) => number | SendFileStop;
+export type PageCache = {
+  /** Whether the byte at `at` is there, which stands for those behind it as far as Linux reads ahead. */
+  holds(file: number, at: number): boolean;
+  /** Sends up to `length` bytes of `file`, from `at` on, to a socket that does not block. Returns how many the kernel took, or why none. */
+  send(socket: number, file: number, at: number, length: number): number | SendFileStop;
+};
 
 /** Opens it; undefined where it cannot be had. */
-export async function openSendFile(): Promise<SendFile | undefined> {
+export async function openPageCache(): Promise<PageCache | undefined> {
   // Elsewhere sendfile has other arguments.
   if (process.platform !== "linux") return undefined;
   const native = await openLibc();
@@ -43,10 +42,13 @@ export async function openSendFile(): Promise<SendFile | undefined> {
     /** struct iovec */
     const target = BigUint64Array.of(BigInt(koffi.address(byte)), 1n);
 
+    const readNow = (file: number, at: number): number =>
+      Number(preadv2(file, target, 1, at, RWF_NOWAIT));
+
     /** How many bytes are in the page cache from `at` on, as far as looking at some of them tells. */
     const cachedBytes = (file: number, at: number, length: number): number | SendFileStop => {
       for (let probed = 0; probed < length; probed += PROBE_BYTES) {
-        const read = Number(preadv2(file, target, 1, at + probed, RWF_NOWAIT));
+        const read = readNow(file, at + probed);
         if (read === 1) continue;
         if (probed > 0) return probed;
         return read === 0 || koffi.errno() === EAGAIN ? "cold" : "unsupported";
@@ -54,14 +56,17 @@ export async function openSendFile(): Promise<SendFile | undefined> {
       return length;
     };
 
-    return (socket, file, at, length) => {
-      const cached = cachedBytes(file, at, length);
-      if (typeof cached !== "number") return cached;
-      offset[0] = BigInt(at);
-      const sent = Number(sendfile(socket, file, offset, cached));
-      if (sent > 0) return sent;
-      if (sent === 0) return "cold";
-      return UNSUPPORTED.has(koffi.errno()) ? "unsupported" : "full";
+    return {
+      holds: (file, at) => readNow(file, at) === 1,
+      send(socket, file, at, length) {
+        const cached = cachedBytes(file, at, length);
+        if (typeof cached !== "number") return cached;
+        offset[0] = BigInt(at);
+        const sent = Number(sendfile(socket, file, offset, cached));
+        if (sent > 0) return sent;
+        if (sent === 0) return "cold";
+        return UNSUPPORTED.has(koffi.errno()) ? "unsupported" : "full";
+      },
     };
   } catch {
     // A libc without preadv2.

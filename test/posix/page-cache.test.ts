@@ -4,7 +4,7 @@ import { closeSync, openSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import { openSendFile } from "../../posix/send-file.ts";
+import { openPageCache } from "../../posix/page-cache.ts";
 import { temporaryDirectory } from "../helpers/site.ts";
 
 const skip = process.platform !== "linux";
@@ -39,30 +39,30 @@ function openFile(t: TestContext, bytes: Uint8Array): number {
 }
 
 test(
-  "SendFile sends the bytes that were asked for, and says where the file ends",
+  "PageCache.send sends the bytes that were asked for, and says where the file ends",
   { skip },
   async (t) => {
-    const sendFile = await openSendFile();
-    assert.ok(sendFile);
+    const pageCache = await openPageCache();
+    assert.ok(pageCache);
     const bytes = Buffer.from(Array.from({ length: 300_000 }, (_, index) => index % 251));
     const file = openFile(t, bytes);
     const { sender, fd, receiver } = await connectedPair(t);
-    assert.equal(sendFile(fd, file, 1_000, 200_000), 200_000);
-    assert.equal(sendFile(fd, file, 300_000, 10), "cold");
+    assert.equal(pageCache.send(fd, file, 1_000, 200_000), 200_000);
+    assert.equal(pageCache.send(fd, file, 300_000, 10), "cold");
     sender.end();
     const received = Buffer.concat(await receiver.toArray());
     assert.ok(received.equals(bytes.subarray(1_000, 201_000)));
   },
 );
 
-test("SendFile stops when the client takes no more", { skip }, async (t) => {
-  const sendFile = await openSendFile();
-  assert.ok(sendFile);
+test("PageCache.send stops when the client takes no more", { skip }, async (t) => {
+  const pageCache = await openPageCache();
+  assert.ok(pageCache);
   const file = openFile(t, Buffer.alloc(64_000_000));
   const { fd } = await connectedPair(t);
   let at = 0;
   for (;;) {
-    const sent = sendFile(fd, file, at, 1_000_000);
+    const sent = pageCache.send(fd, file, at, 1_000_000);
     if (typeof sent !== "number") {
       assert.equal(sent, "full");
       break;
@@ -72,11 +72,11 @@ test("SendFile stops when the client takes no more", { skip }, async (t) => {
   }
 });
 
-test("SendFile refuses what is no file", { skip }, async (t) => {
-  const sendFile = await openSendFile();
-  assert.ok(sendFile);
+test("PageCache.send refuses what is no file", { skip }, async (t) => {
+  const pageCache = await openPageCache();
+  assert.ok(pageCache);
   const { fd } = await connectedPair(t);
   const directory = openSync("/", "r");
   t.after(() => closeSync(directory));
-  assert.equal(sendFile(fd, directory, 0, 10), "unsupported");
+  assert.equal(pageCache.send(fd, directory, 0, 10), "unsupported");
 });
