@@ -30,6 +30,9 @@ export type Exit = {
   readonly usage: Usage | undefined;
 };
 
+/** Fits into a pipe that is empty, whatever its size is (PIPE_BUF of pipe(7)). */
+export const MAX_GIVEN_BYTES = 4096;
+
 /** All of a program that has ended and that nothing else speaks for. */
 export type Ended = { readonly exit: Exit; readonly stdout: Buffer; readonly stderr: Buffer };
 
@@ -46,6 +49,8 @@ export interface Child {
    * on. To be asked before the streams, or not at all: two streams cost more than most of such programs.
    */
   brief?(withinMs: number): Promise<Ended | undefined>;
+  /** Writes an input of at most MAX_GIVEN_BYTES and ends it, instead of `stdin`, which is gone then. */
+  give?(bytes: Buffer): void;
   /** Signals the whole process group; false when nobody is left in it. Signal 0 only asks. */
   kill(signal: "SIGTERM" | "SIGKILL" | 0): boolean;
 }

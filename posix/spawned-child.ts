@@ -1,10 +1,11 @@
 // A program that posix_spawn(3) has started, and our ends of its pipes. Most programs behind a web server say little and end
 // at once: those are read whole, with a few calls, when they have ended. A stream is made of a pipe when somebody asks for it.
 
-import { closeSync, readSync } from "node:fs";
+import assert from "node:assert/strict";
+import { closeSync, readSync, writeSync } from "node:fs";
 import { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
-import { signalGroup, type Child, type Ended, type Exit } from "./child.ts";
+import { MAX_GIVEN_BYTES, signalGroup, type Child, type Ended, type Exit } from "./child.ts";
 import type { ChildReaper } from "./wait.ts";
 
 /** Our ends. */
@@ -26,9 +27,9 @@ const AGAIN_MS = 1;
 export class SpawnedChild implements Child {
   readonly pid: number;
   readonly exited: Promise<Exit>;
-  readonly stdin: Writable | undefined;
   readonly #ends: PipeEnds;
   readonly #tools: ChildTools;
+  #input: "none" | "pipe" | Writable;
   #stdout: Readable | undefined;
   #stderr: Readable | undefined;
 
@@ -37,8 +38,12 @@ export class SpawnedChild implements Child {
     this.#ends = ends;
     this.#tools = tools;
     this.exited = tools.reaper.exitOf(pid);
-    this.stdin =
-      ends.stdin === undefined ? undefined : new Socket({ fd: ends.stdin, readable: false });
+    this.#input = ends.stdin === undefined ? "none" : "pipe";
+  }
+
+  get stdin(): Writable | undefined {
+    if (this.#input === "pipe") this.#input = new Socket({ fd: this.#ends.stdin, readable: false });
+    return this.#input === "none" ? undefined : this.#input;
   }
 
   get stdout(): Readable {
@@ -47,6 +52,19 @@ export class SpawnedChild implements Child {
 
   get stderr(): Readable {
     return (this.#stderr ??= new Socket({ fd: this.#ends.stderr, writable: false }));
+  }
+
+  give(bytes: Buffer): void {
+    const { stdin } = this.#ends;
+    assert(this.#input === "pipe" && stdin !== undefined && bytes.length <= MAX_GIVEN_BYTES);
+    this.#input = "none";
+    try {
+      writeSync(stdin, bytes);
+    } catch {
+      // EPIPE: no program has to read its input.
+    } finally {
+      closeSync(stdin);
+    }
   }
 
   async brief(withinMs: number): Promise<Ended | undefined> {

@@ -244,6 +244,24 @@ suite("posix_spawn alone", async () => {
     assert.deepEqual(descriptors(), before);
   });
 
+  test("gives a small input at once, to a program that may not want it", options, async (t) => {
+    const before = descriptors();
+    for (const [lines, said] of [
+      ["cat", "input"],
+      ["exec <&-; printf closed", "closed"],
+    ] as const) {
+      const child = await starter.start(requestFor(script(t, lines), { stdin: "pipe" }));
+      child.give?.(Buffer.from("input"));
+      assert.equal(child.stdin, undefined);
+      assert.equal((await child.brief?.(PATIENCE_MS))?.stdout.toString(), said);
+    }
+    const gone = await starter.start(requestFor(script(t, "exit 0"), { stdin: "pipe" }));
+    await gone.exited;
+    gone.give?.(Buffer.from("input")); // EPIPE
+    assert.equal((await gone.brief?.(PATIENCE_MS))?.exit.code, 0);
+    assert.deepEqual(descriptors(), before);
+  });
+
   const longer: readonly (readonly [
     what: string,
     lines: string,

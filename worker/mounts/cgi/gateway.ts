@@ -53,10 +53,19 @@ export function createGateway(parts: GatewayParts): Mount {
     return child;
   }
 
-  /** Of a program that ends at once. One that has something to read has its streams before. */
-  async function endOf(child: Child, input: Input): Promise<Ended | undefined> {
+  /** Gives a small input that is here already; what is left to be read by the program. */
+  function give(child: Child, input: Input): "nothing" | "stream" {
+    if (input.bytes === 0) return "nothing";
+    const whole = child.give && input.takeWhole();
+    if (whole === undefined) return "stream";
+    child.give?.(whole);
+    return "nothing";
+  }
+
+  /** Of a program that ends at once. */
+  async function endOf(child: Child): Promise<Ended | undefined> {
     const { briefMs } = parts.limits;
-    return input.bytes === 0 && briefMs > 0 ? await child.brief?.(briefMs) : undefined;
+    return briefMs > 0 ? await child.brief?.(briefMs) : undefined;
   }
 
   /** Returns where the answer sends the request, if it stays here. */
@@ -70,8 +79,16 @@ export function createGateway(parts: GatewayParts): Mount {
     if (slots.isClosed) throw slots.refusal();
     const environment = parts.makeEnvironment(exchange, script, input.bytes);
     const child = await start(script, environment, input);
-    const ended = await endOf(child, input);
-    const of = { exchange, input, gone: gone.signal, script, child: child.pid };
+    const left = give(child, input);
+    // What still has something to read has its streams before.
+    const ended = left === "nothing" ? await endOf(child) : undefined;
+    const of = {
+      exchange,
+      input: left === "nothing" ? undefined : input,
+      gone: gone.signal,
+      script,
+      child: child.pid,
+    };
     const context = new RunContext(parts, of);
     if (ended) return answerAtOnce(ended, context);
     const run = new CgiRun(child, context);

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { finished } from "node:stream/promises";
+import { MAX_GIVEN_BYTES } from "../../../posix/child.ts";
 import { HttpError, type Exchange } from "../../http/exchange.ts";
 import type { CgiLimits } from "./limits.ts";
 
@@ -14,6 +15,8 @@ import type { CgiLimits } from "./limits.ts";
 export interface Input extends AsyncDisposable {
   /** Undefined where nobody knows before it has ended. */
   readonly bytes: number | undefined;
+  /** All of it, if it is here already and small enough to be given at once: instead of `open`. */
+  takeWhole(): Buffer | undefined;
   /** Starts a stream of exactly so many bytes; once, and only if there may be any. A client that waits for 100-continue gets it now. */
   open(): Readable;
 }
@@ -37,6 +40,11 @@ export function createInputTaker(
       return await new Spool(limits, disk).take(exchange.body);
     return {
       bytes: bodyBytes,
+      takeWhole() {
+        if (bodyBytes === undefined || bodyBytes > MAX_GIVEN_BYTES) return undefined;
+        const { body } = exchange;
+        return body.readableLength === bodyBytes ? readWhole(body) : undefined;
+      },
       open: () => exchange.body,
       async [Symbol.asyncDispose]() {}, // The exchange owns its body.
     };
@@ -73,6 +81,8 @@ class Spool {
     }
     return {
       bytes: this.#bytes,
+      takeWhole: () =>
+        this.#bytes > MAX_GIVEN_BYTES || this.#file ? undefined : Buffer.concat(this.#pieces),
       open: () => (this.#stream = this.#open()),
       [Symbol.asyncDispose]: async () => {
         this.#stream?.destroy();
@@ -146,6 +156,12 @@ class Spool {
     this.#fileBytes = 0;
     await this.#file?.close();
   }
+}
+
+function readWhole(body: Readable): Buffer | undefined {
+  const bytes: Buffer | null = body.read();
+  body.resume(); // To its end, which the connection waits for.
+  return bytes ?? undefined;
 }
 
 /** A private file that is gone from its directory at once, and from the disk with its descriptor. */

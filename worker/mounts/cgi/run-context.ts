@@ -21,7 +21,8 @@ export type RunSettings = {
 export class RunContext {
   readonly settings: RunSettings;
   readonly exchange: Exchange;
-  readonly input: Input;
+  /** What is still to be written to the program. */
+  readonly input: Input | undefined;
   /** Aborts when the client goes or the exchange is cut. */
   readonly gone: AbortSignal;
   readonly script: Script;

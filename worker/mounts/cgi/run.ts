@@ -25,7 +25,7 @@ export class CgiRun {
   constructor(child: Child, context: RunContext) {
     this.#child = child;
     this.#context = context;
-    this.#inputState = context.input.bytes === 0 ? "done" : "flowing";
+    this.#inputState = context.input === undefined ? "done" : "flowing";
     this.#answer = new CgiAnswer(context.exchange, {
       gone: context.gone,
       isNph: context.script.isNph,
@@ -85,7 +85,7 @@ export class CgiRun {
     const { stdin } = this.#child;
     const { input } = this.#context;
     const touch = (): void => this.#touch();
-    if (!stdin) return;
+    if (!stdin || !input) return;
     stdin.on("error", () => {}); // EPIPE: no program has to read its input.
     const stream = input.open();
     stdin.on("drain", touch);

@@ -58,6 +58,39 @@ test("5 MB go through a program both ways at once", async (t) => {
   assert.equal(digest(body), digest(sent));
 });
 
+for (const [what, head, body] of [
+  ["of a known length", "Content-Length: 5\r\n", "12345"],
+  ["in chunks", "Transfer-Encoding: chunked\r\n", "2\r\n12\r\n3\r\n345\r\n0\r\n\r\n"],
+  ["of 4 KB", "Content-Length: 4096\r\n", "x".repeat(4096)],
+] as const)
+  test(`a small body ${what} is given at once where it came with its head, and the answer too`, async (t) => {
+    // What has begun is cut when its program dies: a refusal shows that nothing had begun.
+    const script = `${COUNT}; [ "$PATH_INFO" = /dies ] && kill -SEGV $$; exit 0`;
+    const server = await serveCgi(t, script, { limits: { briefMs: 60_000 } });
+    const wire = await connect(server.port);
+    const requestTo = (path: string): string =>
+      `POST /run${path} HTTP/1.1\r\nHost: localhost\r\n${head}\r\n${body}`;
+    wire.write(requestTo("") + requestTo("/dies"));
+    const replies = await wire.replies(2);
+    assert.deepEqual(
+      replies.map(({ status }) => status),
+      [200, 502],
+    );
+    const bytes = body.length === 4096 ? 4096 : 5;
+    assert.deepEqual(replies[0]?.body.trim().split(/ +/).map(Number), [bytes, bytes]);
+    wire.socket.destroy();
+  });
+
+test("a program that reads nothing of a small body is answered as any other", async (t) => {
+  const server = await serveCgi(t, "printf 'Content-Type: text/plain\\n\\nfine'");
+  for (let count = 0; count < 5; count += 1) {
+    const client = post(server.url, { "Content-Length": 4 });
+    client.end("1234");
+    assert.equal((await answerOf(client)).body.toString(), "fine");
+  }
+  assert.deepEqual(server.log, []);
+});
+
 test("a program that never reads does not hold up its own output", async (t) => {
   const server = await serveCgi(
     t,
