@@ -10,8 +10,11 @@ const BOTTOM = 30;
 const RIGHT = 60;
 const COLOURS = { reached: "#2a9d63", held: "#3b82c4", missed: "#d1603d", line: "#8a8f98" };
 
+/** What the plot needs of a row. */
+export type PlotRow = Pick<RowResult, "name" | "perCpuSecond" | "bar" | "goal">;
+
 /** An SVG document. */
-export function plotRatios(rows: readonly RowResult[]): string {
+export function plotRatios(rows: readonly PlotRow[]): string {
   const longest = Math.max(1.2, ...rows.map((row) => Math.max(ratioOf(row), row.goal ?? 0)));
   const x = (ratio: number): number =>
     Math.round((LABEL + ((WIDTH - LABEL - RIGHT) * ratio) / longest) * 10) / 10;
@@ -42,11 +45,11 @@ function stroke(x: number, y: number, dashes: string): string {
   return `<line x1="${x}" y1="${y}" x2="${x}" y2="${y + 24}" stroke="#111827" stroke-width="2" stroke-dasharray="${dashes}"/>`;
 }
 
-function ratioOf(row: RowResult): number {
+function ratioOf(row: PlotRow): number {
   return row.perCpuSecond["nginx"] ?? 0;
 }
 
-function colourOf(row: RowResult): string {
+function colourOf(row: PlotRow): string {
   const ratio = ratioOf(row);
   if (row.bar !== undefined && ratio < row.bar) return COLOURS.missed;
   return row.goal !== undefined && ratio >= row.goal ? COLOURS.reached : COLOURS.held;

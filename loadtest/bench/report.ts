@@ -1,12 +1,17 @@
-// Writes docs/performance.md and its plot from loadtest/results/compare.json. Usage: npm run bench:report
+// Writes docs/performance.md and its plots from loadtest/results/compare.json and http2.json. Usage: npm run bench:report
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { plotRatios } from "./plot.ts";
-import type { Comparison, IdleResult, RowResult, Summary } from "./result.ts";
+import { http2PlotRows, http2Section } from "./report-http2.ts";
+import type { Comparison, Http2Comparison, IdleResult, RowResult, Summary } from "./result.ts";
 import { works } from "./works.ts";
 
 const RESULT = fileURLToPath(new URL("../results/compare.json", import.meta.url));
+const HTTP2_RESULT = fileURLToPath(new URL("../results/http2.json", import.meta.url));
+const HTTP2_PLOT = fileURLToPath(
+  new URL("../../docs/images/performance-http2.svg", import.meta.url),
+);
 const DOCUMENT = fileURLToPath(new URL("../../docs/performance.md", import.meta.url));
 const PLOT = fileURLToPath(new URL("../../docs/images/performance.svg", import.meta.url));
 /** Above this share of a core wrk is the limit of the requests per second, %. */
@@ -15,7 +20,11 @@ const BUSY_LOAD_PERCENT = 90;
 const NODE_BAR = 1.6;
 
 const comparison = JSON.parse(readFileSync(RESULT, "utf8")) as Comparison;
+const overHttp2 = existsSync(HTTP2_RESULT)
+  ? (JSON.parse(readFileSync(HTTP2_RESULT, "utf8")) as Http2Comparison)
+  : undefined;
 writeFileSync(PLOT, plotRatios(comparison.rows.filter(isAgainstNginx)));
+if (overHttp2) writeFileSync(HTTP2_PLOT, plotRatios(http2PlotRows(overHttp2)));
 writeFileSync(DOCUMENT, write(comparison));
 
 function isAgainstNginx(row: RowResult): boolean {
@@ -28,7 +37,8 @@ function write({ command, machine, rounds, secs, rows, idle }: Comparison): stri
   const tls = rows.find((row) => row.tls !== undefined)?.tls;
   return `# Performance
 
-This page is written by \`npm run bench:report\` from [loadtest/results/compare.json](../loadtest/results/compare.json), which \`npm run bench\` measures.
+This page is written by \`npm run bench:report\` from [loadtest/results/compare.json](../loadtest/results/compare.json), which \`npm run bench\` measures, and
+[loadtest/results/http2.json](../loadtest/results/http2.json) from \`node loadtest/bench/http2.ts\`.
 
 One worker of Portico against one worker of ${nginx}, the same files, both with an access log that is collected and written 16 KB at a time, without compression. Each server is
 a process of its own; answers are checked first; after a warm-up ${count(rounds, "round")} of ${count(secs, "second")} in turn, of which the median counts. What is compared is requests per second
@@ -58,9 +68,10 @@ ${beside(rows)}${idle ? idleSection(idle) : ""}
 ## Where nginx is better, and why
 
 ${losses(compared, idle)}
+${overHttp2 ? http2Section(overHttp2) : ""}
 ## What else is measured
 
-\`node loadtest/bench/NAME.ts\`: \`http2\` (HTTP/2 against nginx and node:http2), \`handshakes\` (TLS handshakes), \`cgi\` (CGI against lighttpd), \`websocket\`, \`config-scale\`
+\`node loadtest/bench/NAME.ts\`: \`handshakes\` (TLS handshakes), \`cgi\` (CGI against lighttpd), \`websocket\`, \`config-scale\`
 (configurations of 1,000 vhosts), \`soak\` (memory under millions of mixed requests). Each says at its top what it needs and where it writes.
 `;
 }

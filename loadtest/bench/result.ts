@@ -43,3 +43,37 @@ export type Comparison = {
   readonly rows: readonly RowResult[];
   readonly idle?: IdleResult;
 };
+
+/** What http2.ts writes to loadtest/results/http2.json. */
+export type Http2RowResult = {
+  readonly key: string;
+  readonly name: string;
+  readonly command: string;
+  readonly bars: Ratios;
+  readonly contenders: readonly {
+    readonly contender: string;
+    readonly perSec: number;
+    readonly megabytesPerSec: number;
+    readonly cpuUsPerRequest: number;
+    readonly meanMs: number;
+    /** After each round. */
+    readonly memoryMb: readonly number[];
+  }[];
+  readonly perCpuSecond: Ratios;
+  readonly perSecond: Ratios;
+};
+
+export type Http2IdleResult = {
+  readonly connections: number;
+  /** As a part of what node:http2 takes. */
+  readonly bar: number;
+  readonly bytesEach: Readonly<Record<string, number>>;
+};
+
+export type Http2Comparison = {
+  readonly command: string;
+  readonly machine: Machine & { readonly h2load: string };
+  readonly rounds: number;
+  readonly rows: readonly Http2RowResult[];
+  readonly idle?: Http2IdleResult;
+};
