@@ -160,7 +160,10 @@ export class LaneConnection implements Ringing, TransportUser {
 
   /** Answers the requests in `bytes`, as far as it can now, and keeps the others. */
   #process(bytes: Buffer, startedAt: number): void {
-    const { clock, head, out } = this.#context;
+    const { clock, head, out, outcomes } = this.#context;
+    // What is left of a batch that failed is for nobody, least of all for this client.
+    if (outcomes.length > 0) outcomes.length = 0;
+    if (out.length > 0) out.length = 0;
     clock.update();
     let rest = bytes;
     let step: Step = 0;
@@ -278,7 +281,8 @@ export class LaneConnection implements Ringing, TransportUser {
     if (this.#held !== undefined) this.#transport.giveBack(this.#held);
     this.#enter("loading", startedAt);
     const resume = (): void => {
-      if (this.#state !== "loading") return;
+      // It has closed, and is about to be told so.
+      if (this.#state !== "loading" || !this.#transport.isWritable) return;
       this.#context.counters.activeRequests -= 1;
       this.#proceed(startedAt);
     };

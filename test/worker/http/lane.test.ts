@@ -190,6 +190,46 @@ test("Lane counts a client that leaves before its answer is ready", async (t) =>
   assert.equal(site.counters.vhost("h:80").aborted, 1);
 });
 
+test("Lane counts a client whose connection closes in the moment its answer is ready", async (t) => {
+  for (const usesStreams of [false, true]) {
+    let isReady = false;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    // Then it would be handed over.
+    const site = await startReady(t, () => (isReady ? undefined : promise), { usesStreams });
+    const wire = await connect(site.port);
+    wire.write(GET);
+    while (site.counters.activeRequests === 0) await new Promise(setImmediate);
+    site.front.stop();
+    isReady = true;
+    resolve();
+    await settled(site);
+    assert.match(site.logged[0] ?? "", /"GET \/ HTTP\/1\.1" 499 /);
+    assert.equal(site.counters.vhost("h:80").aborted, 1);
+    assert.equal(site.front.open, 0);
+  }
+});
+
+test("Lane gives to no other client what is left of a batch that failed", async (t) => {
+  class BrokenReply extends PreparedReply {
+    override write(): number {
+      throw new Error("Broken");
+    }
+  }
+  const broken = new BrokenReply(200, []);
+  const site = await startReady(t, ({ path }) => (path === "/broken" ? broken : OK));
+  const thrown = Promise.withResolvers<unknown>();
+  process.setUncaughtExceptionCaptureCallback(thrown.resolve);
+  t.after(() => process.setUncaughtExceptionCaptureCallback(null));
+  const wire = await connect(site.port);
+  wire.write(GET + GET.replace("/ ", "/broken "));
+  assert.match(String(await thrown.promise), /Broken/);
+  const last = GET.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+  assert.equal(countStatusLines(await exchangeBytes(site.port, last)), 1);
+  wire.socket.destroy();
+  await settled(site);
+  assert.equal(site.logged.length, 1);
+});
+
 test("Lane answers a client that has closed its sending side, then closes", async (t) => {
   let isThere = false;
   const site = await startReady(t, () => {
