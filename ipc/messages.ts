@@ -6,6 +6,7 @@ import {
   boolean,
   bytes,
   integer,
+  number,
   object,
   string,
   trusted,
@@ -134,9 +135,9 @@ export const toSupervisor = {
    * still has them. `open` is how many the worker has now; it says so after each change.
    */
   connections: object({
-    upTo: integer({ min: 0 }),
-    declined: array(integer({ min: 0 })).max(MAX_UNTAKEN),
-    open: integer({ min: 0 }),
+    upTo: number().min(0),
+    declined: array(number()).max(MAX_UNTAKEN),
+    open: number().min(0),
   }),
   /** `last` marks the final sample of a worker that leaves. */
   sample: object({ sample, last: boolean() }),

@@ -63,6 +63,8 @@ export interface Poller {
   /** Who came with the last `accept`. */
   peer(): SocketPlace;
   localPlace(fd: number): SocketPlace;
+  /** Who is at the other end. */
+  remotePlace(fd: number): SocketPlace;
   /** Bytes read, 0 at the end, or a negative errno. */
   read(fd: number): number;
   /** Bytes taken, or a negative errno. With `hasMore` the kernel may wait for the next call before it sends. */
@@ -101,6 +103,7 @@ function createPoller(koffi: Native["koffi"], libc: Native["libc"]): Poller {
   const listen = libc.func("int listen(int fd, int backlog)");
   const accept4 = libc.func("int accept4(int fd, void* address, void* size, int flags)");
   const getsockname = libc.func("int getsockname(int fd, void* address, void* size)");
+  const getpeername = libc.func("int getpeername(int fd, void* address, void* size)");
   const setsockopt = libc.func(
     "int setsockopt(int fd, int level, int name, void* value, uint32_t size)",
   );
@@ -194,6 +197,10 @@ function createPoller(koffi: Native["koffi"], libc: Native["libc"]): Poller {
     localPlace(fd) {
       addressSize[0] = LONGEST_SOCKADDR;
       return getsockname(fd, address, addressSize) === 0 ? decodePlace(address) : undefined;
+    },
+    remotePlace(fd) {
+      addressSize[0] = LONGEST_SOCKADDR;
+      return getpeername(fd, address, addressSize) === 0 ? decodePlace(address) : undefined;
     },
     read: (fd) => outcome(recv(fd, bytes, READ_BYTES, 0)),
     write: (fd, from, hasMore) =>

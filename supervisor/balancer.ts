@@ -5,8 +5,8 @@
 import { closeSync } from "node:fs";
 import { MAX_UNTAKEN, type ToSupervisor } from "../ipc/messages.ts";
 import type { Logger } from "../log/logger.ts";
-import { openAcceptance, type Acceptance } from "../posix/acceptance.ts";
 import { openHandovers, type Handover } from "../posix/handover.ts";
+import { openPoller, type Poller } from "../posix/poller.ts";
 import type { Generation } from "./generation.ts";
 import { Intake } from "./intake.ts";
 import { GenerationError } from "./slot.ts";
@@ -54,18 +54,18 @@ type Member = {
 
 /** Why there is none. */
 export const NO_BALANCER =
-  '"balanced" takes Linux, a 64-bit little-endian processor and koffi, which are not all here; "shared" works everywhere';
+  '"balanced" takes Linux, a 64-bit little-endian processor, the main thread and koffi, which are not all here; "shared" works everywhere';
 
 /** A balancer; undefined where the platform cannot have one. */
 export async function createBalancer(log: Logger): Promise<Balancer | undefined> {
   const makeHandover = await openHandovers();
-  const acceptance = await openAcceptance();
-  return makeHandover && acceptance && new Balancer({ makeHandover, acceptance, log });
+  const poller = await openPoller();
+  return makeHandover && poller && new Balancer({ makeHandover, poller, log });
 }
 
 type BalancerOptions = {
   readonly makeHandover: () => Handover | undefined;
-  readonly acceptance: Acceptance;
+  readonly poller: Poller;
   readonly log: Logger;
 };
 
@@ -87,11 +87,11 @@ export class Balancer {
   #complainedAt = -COMPLAINT_MS;
   readonly #timer: NodeJS.Timeout;
 
-  constructor({ makeHandover, acceptance, log }: BalancerOptions) {
+  constructor({ makeHandover, poller, log }: BalancerOptions) {
     this.makeHandover = makeHandover;
     this.#log = log;
     this.#intake = new Intake({
-      acceptance,
+      poller,
       hasRoom: () => this.#hasRoom(),
       onConnection: (key, fd) => {
         this.#held += 1;

@@ -1,7 +1,8 @@
 // Accepts connections where workers do not do so themselves. It takes no more than there is room for; the others wait in the
 // kernel's queue, as they do while no descriptor is left. Nothing that fails here ends it.
 
-import type { Acceptance } from "../posix/acceptance.ts";
+import { getSystemErrorName } from "node:util";
+import { EAGAIN, READABLE, type Poller } from "../posix/poller.ts";
 
 /** Connections the kernel queues while nobody has room, as where workers listen. */
 const BACKLOG = 4096;
@@ -35,7 +36,7 @@ export type IntakeSocket = {
 };
 
 export type IntakeOptions = {
-  readonly acceptance: Acceptance;
+  readonly poller: Poller;
   readonly hasRoom: () => boolean;
   /** The descriptor belongs to whoever is told. */
   readonly onConnection: (key: string, fd: number) => void;
@@ -46,9 +47,9 @@ export type IntakeOptions = {
 export class Intake {
   readonly #options: IntakeOptions;
   #sockets: readonly IntakeSocket[] = [];
-  /** Descriptors that are left alone for a while. */
-  readonly #paused = new Set<number>();
-  #state: "idle" | "waiting" | "closed" = "idle";
+  readonly #watched = new Set<IntakeSocket>();
+  /** Left alone for a while. */
+  readonly #paused = new Set<IntakeSocket>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: IntakeOptions) {
@@ -58,73 +59,64 @@ export class Intake {
   /** Makes these sockets listen. Nobody is accepted yet. What failed. */
   listen(sockets: readonly IntakeSocket[]): { readonly socket: IntakeSocket; code: string }[] {
     return sockets.flatMap((socket) => {
-      const code = this.#options.acceptance.listen(socket.fd, BACKLOG);
-      return code === undefined ? [] : [{ socket, code }];
+      const result = this.#options.poller.listen(socket.fd, BACKLOG);
+      return result < 0 ? [{ socket, code: getSystemErrorName(result) }] : [];
     });
   }
 
   /** From now on these sockets are accepted on, and no others. */
   use(sockets: readonly IntakeSocket[]): void {
-    this.#sockets = sockets;
+    for (const socket of this.#watched) this.#unwatch(socket);
     this.#paused.clear();
-    this.#lookAgain();
+    this.#sockets = sockets;
+    this.resume();
   }
 
   /** There may be room again. */
   resume(): void {
-    if (this.#state !== "idle" || !this.#options.hasRoom()) return;
-    const fds = this.#sockets.map(({ fd }) => fd).filter((fd) => !this.#paused.has(fd));
-    if (fds.length === 0) return;
-    this.#state = "waiting";
-    void this.#wait(fds);
+    if (!this.#options.hasRoom()) return;
+    for (const socket of this.#sockets)
+      if (!this.#watched.has(socket) && !this.#paused.has(socket)) this.#watch(socket);
   }
 
   close(): void {
-    const wasWaiting = this.#state === "waiting";
-    if (this.#state === "closed") return;
-    this.#state = "closed";
-    this.#sockets = [];
     clearTimeout(this.#timer);
-    if (wasWaiting) this.#options.acceptance.wake();
-    else this.#options.acceptance.close();
+    this.use([]);
+    this.#options.poller.stop();
   }
 
-  #take(key: string, bound: string, fd: number): void {
-    for (let taken = 0; taken < MAX_BATCH && this.#options.hasRoom(); taken += 1) {
-      const accepted = this.#options.acceptance.accept(fd);
-      if (typeof accepted === "number") this.#options.onConnection(key, accepted);
-      else if (accepted === "EAGAIN") return;
-      else if (!PASSING.has(accepted)) {
-        this.#pause(fd);
-        this.#options.onFailure(bound, accepted);
-        return;
+  #watch(socket: IntakeSocket): void {
+    this.#watched.add(socket);
+    this.#options.poller.watch(socket.fd, READABLE, { onEvents: () => this.#take(socket) });
+  }
+
+  #unwatch(socket: IntakeSocket): void {
+    this.#watched.delete(socket);
+    this.#options.poller.unwatch(socket.fd);
+  }
+
+  #take(socket: IntakeSocket): void {
+    for (let taken = 0; taken < MAX_BATCH; taken += 1) {
+      if (!this.#options.hasRoom()) return this.#unwatch(socket);
+      const accepted = this.#options.poller.accept(socket.fd);
+      if (accepted >= 0) {
+        this.#options.onConnection(socket.key, accepted);
+        continue;
       }
+      if (accepted === -EAGAIN) return;
+      const code = getSystemErrorName(accepted);
+      if (!PASSING.has(code)) return this.#fail(socket, code);
     }
   }
 
-  async #wait(fds: readonly number[]): Promise<void> {
-    const ready = await this.#options.acceptance.wait(fds).catch(() => "failed" as const);
-    if (this.#state === "closed") return this.#options.acceptance.close();
-    this.#state = "idle";
-    if (ready === "failed") for (const fd of fds) this.#pause(fd);
-    else
-      for (const { key, bound, fd } of this.#sockets)
-        if (ready.includes(fd)) this.#take(key, bound, fd);
-    this.resume();
-  }
-
-  /** The wait that goes on is one for other sockets. */
-  #lookAgain(): void {
-    if (this.#state === "waiting") this.#options.acceptance.wake();
-    else this.resume();
-  }
-
-  #pause(fd: number): void {
-    this.#paused.add(fd);
+  #fail(socket: IntakeSocket, code: string): void {
+    this.#unwatch(socket);
+    this.#paused.add(socket);
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
       this.#paused.clear();
-      this.#lookAgain();
+      this.resume();
     }, PAUSE_MS);
+    this.#options.onFailure(socket.bound, code);
   }
 }

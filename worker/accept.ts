@@ -1,6 +1,7 @@
 // A connection arrives on an inherited socket: it is counted, its first bytes tell what it is where that is not settled by
 // the port, then it is handed to TLS or straight to HTTP.
 
+import { closeSync } from "node:fs";
 import net from "node:net";
 import type { WorkerListener } from "../ipc/messages.ts";
 import type { Logger } from "../log/logger.ts";
@@ -21,8 +22,8 @@ const EXHAUSTED: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "ENOBUFS", "
 export type Acceptor = {
   /** Starts to listen, unless others accept for it; rejects with the error of listen(2), such as EADDRINUSE. */
   listen(): Promise<void>;
-  /** Takes a connection that was accepted elsewhere; nobody accepts for a listener that has a descriptor. */
-  take?(socket: net.Socket): void;
+  /** Takes a connection that was accepted elsewhere; `onClosed` counts it when it has closed. */
+  take(fd: number, onClosed: () => void): void;
   /** Accepts no more. The socket itself stays open in the supervisor. */
   close(): void;
 };
@@ -37,15 +38,22 @@ export function createAcceptor(
 ): Acceptor {
   // One for all connections.
   const countClosed = (): void => void (counters.openConnections -= 1);
-  function take(socket: net.Socket): void {
+  function admit(socket: net.Socket, onClosed: () => void): void {
     counters.worker.connectionsAccepted += 1;
-    counters.openConnections += 1;
-    socket.on("close", countClosed);
+    socket.on("close", onClosed);
     onConnection(socket);
+  }
+  function take(client: number, onClosed: () => void): void {
+    const socket = openSocket(client);
+    if (socket) admit(socket, onClosed);
+    else onClosed();
   }
   const { fd } = listener;
   if (fd === undefined) return { listen: () => Promise.resolve(), take, close() {} };
-  const server = net.createServer({ allowHalfOpen: true, noDelay: true }, take);
+  const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    counters.openConnections += 1;
+    admit(socket, countClosed);
+  });
   // Without a listener the first client too many would end the worker.
   const complain = createComplaints(listener, log, onExhausted);
   return {
@@ -61,6 +69,16 @@ export function createAcceptor(
     take,
     close: () => void server.close(),
   };
+}
+
+/** As a server of Node's opens what it accepts; the listener has passed TCP_NODELAY on. Undefined for what is no socket any more. */
+function openSocket(fd: number): net.Socket | undefined {
+  try {
+    return new net.Socket({ fd, allowHalfOpen: true });
+  } catch {
+    closeSync(fd);
+    return undefined;
+  }
 }
 
 /** What is done about failures of accept(2). */

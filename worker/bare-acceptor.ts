@@ -1,11 +1,17 @@
 // Accepts on a listener whose connections begin in clear HTTP: they stay bare descriptors until somebody needs more.
 
-import assert from "node:assert/strict";
 import { closeSync, openSync } from "node:fs";
 import { getSystemErrorName } from "node:util";
 import type { WorkerListener } from "../ipc/messages.ts";
 import type { Logger } from "../log/logger.ts";
-import { EMFILE, ENFILE, READABLE, type Polled, type Poller } from "../posix/poller.ts";
+import {
+  EMFILE,
+  ENFILE,
+  READABLE,
+  type Polled,
+  type Poller,
+  type SocketPlace,
+} from "../posix/poller.ts";
 import { BACKLOG, createComplaints, type Acceptor } from "./accept.ts";
 import type { Counters } from "./counters.ts";
 import { BareTransport } from "./http/bare-transport.ts";
@@ -28,8 +34,21 @@ export function createBareAcceptor(
   onConnection: (transport: BareTransport, connection: Connection) => void,
   onExhausted: () => void = () => {},
 ): Acceptor {
-  assert(listener.fd !== undefined, "The supervisor accepts on this listener");
-  const fd: number = listener.fd;
+  const { fd } = listener;
+  function admit(client: number, place: SocketPlace, onClosed: () => void): void {
+    counters.worker.connectionsAccepted += 1;
+    const transport = new BareTransport(poller, client, onClosed);
+    onConnection(transport, new BareConnection(transport, listener, place));
+  }
+  function take(client: number, onClosed: () => void): void {
+    const place = poller.remotePlace(client);
+    if (place || listener.address.startsWith("unix:")) return admit(client, place, onClosed);
+    // It has reset the connection already, and what it sent would pass for a unix client's.
+    poller.close(client);
+    onClosed();
+  }
+  if (fd === undefined) return { listen: () => Promise.resolve(), take, close() {} };
+  const listening: number = fd;
   const complain = createComplaints(listener, log, onExhausted);
   const countClosed = (): void => void (counters.openConnections -= 1);
   /** Given up for a moment to take and close clients when there is no descriptor left. */
@@ -41,7 +60,7 @@ export function createBareAcceptor(
   function turnAway(): boolean {
     if (reserve >= 0) closeSync(reserve);
     for (let refused = 0; refused < REFUSALS_AT_ONCE; refused += 1) {
-      const client = poller.accept(fd);
+      const client = poller.accept(listening);
       if (client < 0) break;
       poller.close(client);
     }
@@ -50,14 +69,14 @@ export function createBareAcceptor(
   }
 
   function takeRest(): void {
-    poller.unwatch(fd);
-    rest = setTimeout(() => poller.watch(fd, READABLE, door), REST_MS);
+    poller.unwatch(listening);
+    rest = setTimeout(() => poller.watch(listening, READABLE, door), REST_MS);
   }
 
   const door: Polled = {
     onEvents() {
       for (let taken = 0; taken < ACCEPTS_AT_ONCE && isListening; taken += 1) {
-        const client = poller.accept(fd);
+        const client = poller.accept(listening);
         if (client < 0) {
           const error = systemError(client, "accept");
           // Another worker has it, or it has left.
@@ -66,22 +85,20 @@ export function createBareAcceptor(
           if (!isFull || !turnAway()) takeRest();
           return complain(error);
         }
-        counters.worker.connectionsAccepted += 1;
         counters.openConnections += 1;
-        const place = poller.peer();
-        const transport = new BareTransport(poller, client, countClosed);
-        onConnection(transport, new BareConnection(transport, listener, place));
+        admit(client, poller.peer(), countClosed);
       }
     },
   };
 
   return {
+    take,
     listen() {
-      const result = poller.listen(fd, BACKLOG);
+      const result = poller.listen(listening, BACKLOG);
       if (result < 0) return Promise.reject(systemError(result, "listen"));
       reserve = openReserve();
       isListening = true;
-      poller.watch(fd, READABLE, door);
+      poller.watch(listening, READABLE, door);
       return Promise.resolve();
     },
     close() {
@@ -90,8 +107,8 @@ export function createBareAcceptor(
       clearTimeout(rest);
       // The supervisor and the other workers have it open still, so that closing it would leave it on the epoll instance: every
       // client that waits for one of them would wake us.
-      poller.unwatch(fd);
-      poller.close(fd);
+      poller.unwatch(listening);
+      poller.close(listening);
       if (reserve >= 0) closeSync(reserve);
     },
   };
@@ -122,11 +139,7 @@ class BareConnection implements Connection {
   readonly #port: number;
   #local: { readonly address: string; readonly port: number } | undefined;
 
-  constructor(
-    transport: BareTransport,
-    listener: WorkerListener,
-    place: ReturnType<Poller["peer"]>,
-  ) {
+  constructor(transport: BareTransport, listener: WorkerListener, place: SocketPlace) {
     this.listener = listener.address;
     this.remoteAddress = plainAddress(place?.address);
     this.remotePort = place?.port ?? 0;

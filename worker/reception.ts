@@ -1,9 +1,8 @@
 // Takes connections that the supervisor has accepted. It says which it has before it reads from any: what it has not said to
 // have taken, another worker may get.
 
-import { closeSync } from "node:fs";
-import { Socket } from "node:net";
 import type { Offered } from "../posix/handover.ts";
+import type { Acceptor } from "./accept.ts";
 import type { WorkerChannel } from "./bus.ts";
 import type { Counters } from "./counters.ts";
 
@@ -11,62 +10,46 @@ import type { Counters } from "./counters.ts";
 const CLOSED_MS = 10;
 
 export type ReceptionOptions = {
-  readonly channel: WorkerChannel;
+  readonly channel: Pick<WorkerChannel, "send">;
   readonly counters: Pick<Counters, "openConnections">;
   /** The next connection that was handed over; undefined when there is none. */
   readonly next: () => Offered | undefined;
-  /** Serves a connection that came on the listener of this number. */
-  readonly serve: (listener: number, socket: Socket) => void;
+  /** By the numbers of the listeners. */
+  readonly acceptors: readonly { readonly acceptor: Acceptor }[];
 };
 
 /** Call it when there are connections to be taken. */
 export type Reception = () => void;
 
 /** The reception of one worker. */
-export function createReception({ channel, counters, next, serve }: ReceptionOptions): Reception {
+export function createReception(options: ReceptionOptions): Reception {
+  const { channel, counters, next, acceptors } = options;
   let upTo = 0;
   let timer: NodeJS.Timeout | undefined;
 
-  function report(declined: readonly number[], taken: number): void {
+  function report(declined: number[] = []): void {
     clearTimeout(timer);
     timer = undefined;
-    channel.send("connections", {
-      upTo,
-      declined: [...declined],
-      open: counters.openConnections + taken,
-    });
+    channel.send("connections", { upTo, declined, open: counters.openConnections });
   }
 
   // One for all connections.
-  const reportClosed = (): void => {
-    timer ??= setTimeout(() => report([], 0), CLOSED_MS);
-  };
+  function countClosed(): void {
+    counters.openConnections -= 1;
+    timer ??= setTimeout(report, CLOSED_MS);
+  }
 
   return () => {
-    const taken: [listener: number, socket: Socket][] = [];
+    const taken: { readonly listener: number; readonly fd: number }[] = [];
     const declined: number[] = [];
     for (let offered = next(); offered; offered = next()) {
-      upTo = offered.id;
-      if (offered.fd === undefined) declined.push(offered.id);
-      else {
-        const socket = open(offered.fd);
-        if (socket) taken.push([offered.listener, socket]);
-      }
+      const { id, listener, fd } = offered;
+      upTo = id;
+      if (fd === undefined) declined.push(id);
+      else taken.push({ listener, fd });
     }
-    report(declined, taken.length);
-    for (const [listener, socket] of taken) {
-      socket.on("close", reportClosed);
-      serve(listener, socket);
-    }
+    counters.openConnections += taken.length;
+    report(declined);
+    for (const { listener, fd } of taken) acceptors[listener]?.acceptor.take(fd, countClosed);
   };
-}
-
-/** As a server of Node's opens what it accepts. Undefined for one that is no socket any more. */
-function open(fd: number): Socket | undefined {
-  try {
-    return new Socket({ fd, allowHalfOpen: true }).setNoDelay();
-  } catch {
-    closeSync(fd);
-    return undefined;
-  }
 }

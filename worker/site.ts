@@ -158,7 +158,7 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
     if (arrivals.tls) tlsFronts.push(arrivals.tls);
     const makeRoom = (): void => admission.makeRoom();
     const bareDoor = arrivals.takeBare && admission.bareDoor(listener, arrivals.takeBare);
-    if (poller && bareDoor && listener.fd !== undefined)
+    if (poller && bareDoor)
       return {
         listener,
         acceptor: createBareAcceptor(listener, counters, log, poller, bareDoor, makeRoom),

@@ -230,10 +230,7 @@ async function openReception(
   if (handoverFd === undefined) return undefined;
   const next = await openHandoverEnd(handoverFd);
   if (!next) return undefined;
-  const serve = (listener: number, socket: net.Socket): void => {
-    tools.site.acceptors[listener]?.acceptor.take?.(socket);
-  };
-  return createReception({ ...tools, next, serve });
+  return createReception({ ...tools, next, acceptors: tools.site.acceptors });
 }
 
 /** Listens on every inherited socket; one that cannot be had is told with its address. */

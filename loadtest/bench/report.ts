@@ -2,12 +2,14 @@
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import type { Machine } from "./machine.ts";
 import { plotRatios } from "./plot.ts";
 import { http2PlotRows, http2Section } from "./report-http2.ts";
 import type { Comparison, Http2Comparison, IdleResult, RowResult, Summary } from "./result.ts";
 import { works } from "./works.ts";
 
 const RESULT = fileURLToPath(new URL("../results/compare.json", import.meta.url));
+const DISTRIBUTION = fileURLToPath(new URL("../results/distribution.json", import.meta.url));
 const HTTP2_RESULT = fileURLToPath(new URL("../results/http2.json", import.meta.url));
 const HTTP2_PLOT = fileURLToPath(
   new URL("../../docs/images/performance-http2.svg", import.meta.url),
@@ -73,7 +75,33 @@ ${overHttp2 ? http2Section(overHttp2) : ""}
 
 \`node loadtest/bench/NAME.ts\`: \`handshakes\` (TLS handshakes), \`cgi\` (CGI against lighttpd), \`websocket\`, \`config-scale\`
 (configurations of 1,000 vhosts), \`soak\` (memory under millions of mixed requests). Each says at its top what it needs and where it writes.
+
+${distributionLine(JSON.parse(readFileSync(DISTRIBUTION, "utf8")) as Distribution)}
 `;
+}
+
+type Distribution = {
+  readonly command: string;
+  readonly machine: Machine;
+  readonly workers: number;
+  readonly rows: readonly {
+    readonly name: string;
+    readonly contenders: readonly {
+      readonly mode: string;
+      readonly perCpuSecondOfShared: number;
+    }[];
+  }[];
+  readonly spread: Readonly<Record<string, readonly number[]>>;
+};
+
+/** What evenly spread connections cost. */
+function distributionLine({ command, machine, workers, rows, spread }: Distribution): string {
+  const costs = rows.map(({ name, contenders }) => {
+    const balanced = contenders.find(({ mode }) => mode === "balanced");
+    return `${balanced?.perCpuSecondOfShared} for "${name}"`;
+  });
+  const [shared, balanced] = ["shared", "balanced"].map((mode) => spread[mode]?.join(" and "));
+  return `\`"distribution": "balanced"\` answers, of what "shared" does per CPU-second with ${workers} workers, ${costs.join(" and ")}; of 200 idle connections the workers have ${balanced} instead of ${shared} (\`${command}\`, load average before it ${machine.loadAverage}).`;
 }
 
 function ratioRow(row: RowResult): string {

@@ -6,8 +6,8 @@ import http from "node:http";
 import net from "node:net";
 import { join } from "node:path";
 import test, { suite, type TestContext } from "node:test";
-import { openAcceptance } from "../../posix/acceptance.ts";
 import { openClaim } from "../../posix/claim.ts";
+import { openPoller } from "../../posix/poller.ts";
 import { needs } from "../helpers/programs.ts";
 import { startPortico, type Portico, type PorticoOptions } from "../helpers/server.ts";
 import { temporaryDirectory } from "../helpers/site.ts";
@@ -44,14 +44,14 @@ async function listen(
   t: TestContext,
   options: ConstructorParameters<typeof net.BoundSocket>[0],
 ): Promise<{ readonly fd: number; readonly port: number }> {
-  const accepting = await openAcceptance();
-  assert.ok(accepting);
+  const poller = await openPoller();
+  assert.ok(poller);
   const bound = new net.BoundSocket(options);
   t.after(() => {
     bound.close();
-    accepting.close();
+    poller.stop();
   });
-  assert.equal(accepting.listen(bound.fd(), 64), undefined);
+  assert.equal(poller.listen(bound.fd(), 64), 0);
   return { fd: bound.fd(), port: bound.address().port };
 }
 

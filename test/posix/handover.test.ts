@@ -1,61 +1,56 @@
 // Connections between two ends of a pair: each is taken out once, by whoever is first, and lives on as long as one end has it.
 
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import { closeSync } from "node:fs";
 import { once } from "node:events";
 import net from "node:net";
 import test, { type TestContext } from "node:test";
-import { openAcceptance, type Acceptance } from "../../posix/acceptance.ts";
 import {
   openHandoverEnd,
   openHandovers,
   type Handover,
   type Offered,
 } from "../../posix/handover.ts";
+import { openPoller, READABLE } from "../../posix/poller.ts";
 
 const make = await openHandovers();
-const acceptance = await openAcceptance();
-const skip = make && acceptance ? false : "no koffi here, or no Linux";
+const skip = make ? false : "no koffi here, or no Linux";
 
 type Setup = {
   readonly handover: Handover;
   readonly take: () => Offered | undefined;
-  readonly accepting: Acceptance;
-  readonly listening: number;
   /** A client, and the descriptor that its connection was accepted as. */
   readonly connect: () => Promise<{ client: net.Socket; fd: number }>;
 };
 
 async function setUp(t: TestContext): Promise<Setup> {
   const handover = make?.();
-  const accepting = await openAcceptance();
-  assert.ok(handover && accepting);
+  const poller = await openPoller();
+  assert.ok(handover && poller);
   const take = await openHandoverEnd(handover.farFd);
   assert.ok(take);
   const bound = new net.BoundSocket({ host: "127.0.0.1" });
   const { port } = bound.address();
   const listening = bound.fd();
-  assert.equal(accepting.listen(listening, 16), undefined);
+  assert.equal(poller.listen(listening, 16), 0);
   t.after(() => {
     handover.close();
-    accepting.close();
+    poller.stop();
     bound.close();
   });
   return {
     handover,
     take,
-    accepting,
-    listening,
     async connect() {
       const client = net.connect({ port, host: "127.0.0.1" });
       t.after(() => client.destroy());
       await once(client, "connect");
-      let ready: number[] = [];
-      while (ready.length === 0) ready = await accepting.wait([listening]);
-      assert.deepEqual(ready, [listening]);
-      const fd = accepting.accept(listening);
-      assert.ok(typeof fd === "number");
+      await new Promise<void>((resolve) =>
+        poller.watch(listening, READABLE, { onEvents: () => resolve() }),
+      );
+      poller.unwatch(listening);
+      const fd = poller.accept(listening);
+      assert.ok(fd > 0, `${fd}`);
       return { client, fd };
     },
   };
@@ -111,29 +106,4 @@ test("Handover refuses what its queue has no room for", { skip }, async (t) => {
   assert.equal(offered, 0);
   assert.equal(take(), undefined);
   closeSync(fd);
-});
-
-test("openAcceptance accepts without waiting, and a wait can be ended", { skip }, async (t) => {
-  const { accepting, listening } = await setUp(t);
-  assert.equal(accepting.accept(listening), "EAGAIN");
-  const waiting = accepting.wait([listening]);
-  accepting.wake();
-  assert.deepEqual(await waiting, []);
-  assert.equal(accepting.listen(-1, 1), "EBADF");
-});
-
-test("a process ends although it waits for clients", { skip }, () => {
-  const program = `
-    import { openAcceptance } from ${JSON.stringify(import.meta.resolve("../../posix/acceptance.ts"))};
-    import net from "node:net";
-    const accepting = await openAcceptance();
-    const bound = new net.BoundSocket({ host: "127.0.0.1" });
-    accepting.listen(bound.fd(), 16);
-    void accepting.wait([bound.fd()]);
-    setImmediate(() => process.exit(7));
-  `;
-  const { status } = spawnSync(process.execPath, ["--input-type=module", "-e", program], {
-    timeout: 60_000,
-  });
-  assert.equal(status, 7);
 });

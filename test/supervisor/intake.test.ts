@@ -3,12 +3,12 @@ import { closeSync } from "node:fs";
 import { once } from "node:events";
 import net from "node:net";
 import test, { type TestContext } from "node:test";
-import { openAcceptance } from "../../posix/acceptance.ts";
+import { openPoller } from "../../posix/poller.ts";
 import { Intake, type IntakeOptions, type IntakeSocket } from "../../supervisor/intake.ts";
 
-const acceptance = await openAcceptance();
-acceptance?.close();
-const skip = acceptance ? false : "no koffi here, or no Linux";
+const probe = await openPoller();
+probe?.stop();
+const skip = probe ? false : "no koffi here, or no Linux";
 
 function bind(t: TestContext, port = 0): IntakeSocket & { readonly port: number } {
   const bound = new net.BoundSocket({ host: "127.0.0.1", port });
@@ -17,13 +17,10 @@ function bind(t: TestContext, port = 0): IntakeSocket & { readonly port: number 
   return { key: `${port}`, bound: `127.0.0.1:${given}`, fd: bound.fd(), port: given };
 }
 
-async function makeIntake(
-  t: TestContext,
-  options: Omit<IntakeOptions, "acceptance">,
-): Promise<Intake> {
-  const opened = await openAcceptance();
-  assert.ok(opened);
-  const intake = new Intake({ ...options, acceptance: opened });
+async function makeIntake(t: TestContext, options: Omit<IntakeOptions, "poller">): Promise<Intake> {
+  const poller = await openPoller();
+  assert.ok(poller);
+  const intake = new Intake({ ...options, poller });
   t.after(() => intake.close());
   return intake;
 }
@@ -87,7 +84,7 @@ test("Intake goes on after a socket failed", { skip }, async (t) => {
     onFailure: (bound, code) => failed.resolve(`${bound} ${code}`),
   });
   const socket = bind(t);
-  // It never listened, which poll(2) reports and accept(2) refuses.
+  // It never listened, which the poller reports and accept(2) refuses.
   const broken = bind(t);
   assert.deepEqual(intake.listen([socket]), []);
   intake.use([broken, socket]);
