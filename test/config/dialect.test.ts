@@ -84,6 +84,7 @@ test("loadConfig reads a file as the README of lwsws writes it", async (t) => {
     "stop-secs": 5,
     "watchdog-secs": 10,
     "ready-secs": 30,
+    distribution: "shared",
     "send-secs": 30,
     "min-body-rate": 500,
     "min-send-rate": 500,
