@@ -295,7 +295,6 @@ export class Supervisor {
     this.#state = "ended";
     for (const timer of this.#timers) clearInterval(timer);
     this.#renewals.stop();
-    this.#usage.stop();
     this.#listeners.closeAll();
     this.#ended.resolve();
   }
