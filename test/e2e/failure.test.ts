@@ -124,35 +124,6 @@ test("an endless loop in a plugin is found, killed and replaced", async (t) => {
   await fetchOnce(`${portico.url()}/small`, false, expected);
 });
 
-test("an exception that nobody caught costs its worker, not the server", async (t) => {
-  const plugin = `export default {
-    name: "thrower",
-    start: () => ({ request(exchange) { setImmediate(() => { throw new Error("plugin bug"); }); exchange.send(200, [], "ok"); } }),
-  };`;
-  const portico = await startPortico(t, {
-    conf: {
-      global: { "plugin-dir": "plugins" },
-      vhosts: [
-        {
-          ...vhost,
-          mounts: [...vhost.mounts, { mountpoint: "/throw", origin: "callback://thrower" }],
-          "ws-protocols": [{ thrower: {} }],
-        },
-      ],
-    },
-    files: { ...files, "plugins/thrower.mjs": plugin },
-    workers: 1,
-    expect: [/^Uncaught exception/, /^Worker leaves: uncaught exception: plugin bug/, ...DEATH],
-  });
-  const [first] = await servingPids(portico);
-  await fetchOnce(`${portico.url()}/throw`, false, { status: 200, bytes: 2 });
-  await waitUntil("a replacement", async () => {
-    const pids = await servingPids(portico);
-    return pids.length === 1 && pids[0] !== first;
-  });
-  await fetchOnce(`${portico.url()}/small`, false, expected);
-});
-
 test(
   "workers end when their supervisor is killed",
   { skip: process.platform !== "linux" && "needs /proc" },
