@@ -2,6 +2,7 @@
 
 import { once } from "node:events";
 import net from "node:net";
+import { createAnswerReader } from "./answer-reader.ts";
 
 /** How often a kind comes, of 1,000. */
 type Kind = {
@@ -16,7 +17,6 @@ const BATCH = 16;
 /** A connection lives for so many batches; some are cut in the middle of an answer instead. */
 const MAX_BATCHES = 40;
 const CUT_PART = 0.1;
-const HEAD_END = Buffer.from("\r\n\r\n");
 
 export type SoakClient = {
   /** Sends until it is over, on one connection after the other. */
@@ -36,13 +36,13 @@ export function createSoakClient(port: number, lastModified: string): SoakClient
     // A cut is noticed by what does not come.
     socket.on("error", () => {});
     await once(socket, "connect");
-    const reader = createReader(socket);
+    const reader = createAnswerReader(socket);
     const batches = 1 + Math.floor(Math.random() * MAX_BATCHES);
     for (let batch = 0; batch < batches && !isOver(); batch += 1) {
       const asked = Array.from({ length: BATCH }, () => choose(kinds));
       socket.write(asked.map(({ request }) => request).join(""));
       for (const kind of asked) {
-        const status = await reader.answer(kind.hasBody);
+        const { status } = await reader.answer(kind.hasBody);
         if (status !== kind.status)
           throw new Error(`${kind.name} is answered with ${status}, wanted ${kind.status}`);
         answers += 1;
@@ -115,63 +115,4 @@ function choose(kinds: readonly Kind[]): Kind {
     if (left < 0) return kind;
   }
   throw new Error("No kind is left");
-}
-
-type Reader = {
-  /** Waits for the next answer, throws its body away and returns its status. */
-  answer(hasBody: boolean): Promise<number>;
-};
-
-function createReader(socket: net.Socket): Reader {
-  const chunks = socket.iterator();
-  let held: Buffer = Buffer.alloc(0);
-
-  async function more(): Promise<void> {
-    const next = await chunks.next();
-    if (next.done) throw new Error("The server has closed in the middle of an answer");
-    const chunk = next.value as Buffer;
-    held = held.length === 0 ? chunk : Buffer.concat([held, chunk]);
-  }
-
-  async function skip(bytes: number): Promise<void> {
-    for (let left = bytes; left > 0;) {
-      if (held.length === 0) await more();
-      const taken = Math.min(left, held.length);
-      held = held.subarray(taken);
-      left -= taken;
-    }
-  }
-
-  async function line(): Promise<string> {
-    let end = held.indexOf("\r\n");
-    for (; end === -1; end = held.indexOf("\r\n")) await more();
-    const text = held.toString("latin1", 0, end);
-    held = held.subarray(end + 2);
-    return text;
-  }
-
-  async function skipChunks(): Promise<void> {
-    for (;;) {
-      const size = Number.parseInt(await line(), 16);
-      if (!(size >= 0)) throw new Error("A chunk without a size");
-      await skip(size + 2);
-      if (size === 0) return;
-    }
-  }
-
-  return {
-    async answer(hasBody) {
-      let end = held.indexOf(HEAD_END);
-      for (; end === -1; end = held.indexOf(HEAD_END)) await more();
-      const head = held.toString("latin1", 0, end + 2);
-      held = held.subarray(end + HEAD_END.length);
-      const status = Number(head.slice("HTTP/1.1 ".length, "HTTP/1.1 200".length));
-      if (!hasBody) return status;
-      const length = /\r\ncontent-length: (\d+)\r\n/i.exec(head)?.[1];
-      if (length !== undefined) await skip(Number(length));
-      else if (/\r\ntransfer-encoding: chunked\r\n/i.test(head)) await skipChunks();
-      else throw new Error(`An answer without a length:\n${head}`);
-      return status;
-    },
-  };
 }
