@@ -104,6 +104,7 @@ export type Board = {
     readonly refusedFull: number;
     readonly connectionsShed: number;
     readonly clientsTooSlow: number;
+    readonly http2Faults: number;
     readonly logLinesDropped: number;
     readonly busPublished: number;
     readonly busDelivered: number;

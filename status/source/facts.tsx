@@ -32,6 +32,7 @@ export function Facts({ update }: { readonly update: Update }) {
     ["Connections refused", whole(counters.refusedFull)],
     ["Idle connections closed for others", whole(counters.connectionsShed)],
     ["Clients cut for being slow", whole(counters.clientsTooSlow)],
+    ["HTTP/2 connections ended for faults", whole(counters.http2Faults)],
     ["Bus messages published", whole(counters.busPublished)],
     ["Bus messages delivered", whole(counters.busDelivered)],
     ["Bus messages dropped", whole(counters.busDropped)],

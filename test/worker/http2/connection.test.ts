@@ -92,6 +92,16 @@ test("Http2Front carries bodies of any size both ways", async (t) => {
   );
 });
 
+test("Http2Front tells mounts the authority as Host, and no other Host", async (t) => {
+  const site = await start(t, (exchange) => {
+    const hosts = exchange.fields.filter(([name]) => name.toLowerCase() === "host");
+    exchange.send(200, [], JSON.stringify([exchange.authority, hosts.map(([, value]) => value)]));
+  });
+  const session = connectNode(t, site);
+  const { body } = await ask(session, { host: "other.test" });
+  assert.equal(String(body), '["a.test",["a.test"]]');
+});
+
 test("Http2Front answers HEAD, 204 and 304 with HEADERS alone", async (t) => {
   const site = await start(t, (exchange) => {
     const status = Number(exchange.path.slice(1));
