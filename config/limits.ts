@@ -1,30 +1,12 @@
 // How much of everything a client may have: the keys of "global", of a vhost and of a mount that bound it.
 
-import { check, integer, seconds, text, convert, shown } from "./shape.ts";
+import { check, integer, seconds, size } from "./shape.ts";
 
-const MAX_BYTES = Number.MAX_SAFE_INTEGER;
 /** Node's parser holds a head in memory, once for each connection. */
 const MAX_HEADER_BYTES = 1024 * 1024;
 const MAX_HEADER_FIELDS = 2_000;
 /** lwsws's fixed limit. */
 const DEFAULT_BODY_BYTES = 100 * 1024 * 1024;
-
-const UNITS: Readonly<Record<string, number>> = { "": 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 };
-const SIZE = /^\s*(\d{1,15})\s*([kmg]?)\s*$/i;
-
-/** A number of bytes, also as "64k", "100M" or "2G". */
-export function size() {
-  const written = text().meta({
-    title: "bytes",
-    pattern: "^\\s*\\d{1,15}\\s*[kKmMgG]?\\s*$|\\$\\{",
-  });
-  return convert(written, (value, refuse) => {
-    const [, digits, unit = ""] = SIZE.exec(value) ?? [];
-    const bytes = Number(digits) * (UNITS[unit.toLowerCase()] ?? 1);
-    if (bytes <= MAX_BYTES) return bytes;
-    return refuse(`Expected a number of bytes such as 65536, "64k" or "100M", got ${shown(value)}`);
-  });
-}
 
 /** Limits that hold before it is known which vhost is asked for, or for all of them together. */
 export const globalLimits = {

@@ -142,6 +142,23 @@ export function choice<const W extends string>(...words: readonly W[]) {
   );
 }
 
+const UNITS: Readonly<Record<string, number>> = { "": 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 };
+const SIZE = /^\s*(\d{1,15})\s*([kmg]?)\s*$/i;
+
+/** A number of bytes, also as "64k", "100M" or "2G". */
+export function size() {
+  const digits = text().meta({
+    title: "bytes",
+    pattern: "^\\s*\\d{1,15}\\s*[kKmMgG]?\\s*$|\\$\\{",
+  });
+  return convert(digits, (value, refuse) => {
+    const [, count, unit = ""] = SIZE.exec(value) ?? [];
+    const bytes = Number(count) * (UNITS[unit.toLowerCase()] ?? 1);
+    if (bytes <= Number.MAX_SAFE_INTEGER) return bytes;
+    return refuse(`Expected a number of bytes such as 65536, "64k" or "100M", got ${shown(value)}`);
+  });
+}
+
 /** A path; the reader makes it absolute afterwards. */
 export function path() {
   return check(text(), (value) => {

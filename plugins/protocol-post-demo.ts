@@ -4,23 +4,17 @@
 import { open, mkdtemp, rm, type FileHandle } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Busboy, type BusboyFileStream, type BusboyInstance } from "@fastify/busboy";
-import { defineProtocol, HttpError, type Exchange } from "../worker/protocol.ts";
+import { defineProtocol, HttpError, readForm, type Exchange } from "../worker/protocol.ts";
 
 const FIELDS = ["text", "send", "file", "upload"] as const;
 const FILE_FIELD = "file";
-const MAX_FILE_BYTES = 100_000;
-const MAX_BODY_BYTES = 256 * 1024;
-const MAX_FIELDS = 32;
-const MAX_FIELD_BYTES = 64 * 1024;
+const LIMITS = { maxFileBytes: 100_000, maxBodyBytes: 256 * 1024 };
 const BLOCK_BYTES = 64 * 1024;
-const MAX_PART_HEADERS = 20;
-const MAX_PART_HEADER_BYTES = 8 * 1024;
 
 type Form = {
-  readonly fields: Map<string, string>;
-  filename: string;
-  fileBytes: number;
+  readonly fields: ReadonlyMap<string, string>;
+  readonly filename: string;
+  readonly fileBytes: number;
 };
 
 export default defineProtocol({
@@ -30,7 +24,7 @@ export default defineProtocol({
       async request(exchange) {
         if (exchange.method !== "POST")
           throw new HttpError(405, "This form is sent by POST", { headers: [["Allow", "POST"]] });
-        const form = await readForm(exchange);
+        const form = await receive(exchange);
         exchange.send(
           200,
           [
@@ -44,92 +38,19 @@ export default defineProtocol({
   },
 });
 
-async function readForm(exchange: Exchange): Promise<Form> {
-  if ((exchange.bodyBytes ?? 0) > MAX_BODY_BYTES) throw tooLarge("form", MAX_BODY_BYTES);
-  const parser = createParser(exchange.header("content-type") ?? "");
-  const form: Form = { fields: new Map(), filename: "", fileBytes: 0 };
-  const { promise: parsed, resolve, reject } = Promise.withResolvers<void>();
-  const files: BusboyFileStream[] = [];
-  let upload: Promise<void> | undefined;
-  let fieldCount = 0;
-  let bodyBytes = 0;
-
-  parser.on("field", (name, value, nameCut, valueCut) => {
-    fieldCount += 1;
-    if (fieldCount > MAX_FIELDS)
-      reject(new HttpError(413, `A form has at most ${MAX_FIELDS} fields`));
-    else if (nameCut || valueCut) reject(tooLarge("field", MAX_FIELD_BYTES));
-    else form.fields.set(name, value);
+async function receive(exchange: Exchange): Promise<Form> {
+  let filename = "";
+  let fileBytes = 0;
+  const fields = await readForm(exchange, LIMITS, ({ field, name, bytes }) => {
+    if (field !== FILE_FIELD) return undefined;
+    filename = name;
+    return storeUpload(bytes).then((stored) => void (fileBytes = stored));
   });
-  parser.on("file", (name, file, filename) => {
-    files.push(file);
-    file.on("limit", () => reject(tooLarge("file", MAX_FILE_BYTES)));
-    file.on("error", (cause) => reject(malformed(cause)));
-    if (name !== FILE_FIELD) {
-      file.resume();
-      return;
-    }
-    // Without a name of its own it is still an upload, if its type says so: then there is none, whatever the types say.
-    form.filename = filename ?? "";
-    upload = storeUpload(file).then((bytes) => void (form.fileBytes = bytes));
-    upload.catch(reject);
-  });
-  parser.on("filesLimit", () => reject(new HttpError(413, "A form has at most one file")));
-  parser.on("partsLimit", () =>
-    reject(new HttpError(413, `A form has at most ${MAX_FIELDS} fields`)),
-  );
-  parser.on("error", (cause) => reject(malformed(cause)));
-  parser.on("finish", resolve);
-
-  function count(chunk: Buffer): void {
-    bodyBytes += chunk.length;
-    if (bodyBytes > MAX_BODY_BYTES) reject(tooLarge("form", MAX_BODY_BYTES));
-  }
-
-  const { body } = exchange;
-  exchange.onAbort(() => reject(new HttpError(400, "The form broke off")));
-  body.on("error", reject);
-  body.on("data", count);
-  body.pipe(parser);
-  try {
-    await parsed;
-    await upload;
-    return form;
-  } finally {
-    body.off("data", count);
-    body.unpipe(parser);
-    parser.destroy();
-    for (const file of files) file.destroy();
-    await Promise.allSettled([upload]); // nothing of it is left when the answer goes out
-  }
-}
-
-function createParser(type: string): BusboyInstance {
-  if (!/^(?:multipart\/form-data|application\/x-www-form-urlencoded)\s*(?:;|$)/i.test(type))
-    throw new HttpError(
-      415,
-      "Send the form as multipart/form-data or application/x-www-form-urlencoded",
-    );
-  try {
-    return new Busboy({
-      headers: { "content-type": type },
-      limits: {
-        fieldSize: MAX_FIELD_BYTES,
-        fields: MAX_FIELDS + 1, // at its own limit the parser drops fields without a word
-        files: 1,
-        fileSize: MAX_FILE_BYTES,
-        parts: MAX_FIELDS + 2,
-        headerPairs: MAX_PART_HEADERS,
-        headerSize: MAX_PART_HEADER_BYTES,
-      },
-    });
-  } catch (cause) {
-    throw malformed(cause);
-  }
+  return { fields, filename, fileBytes };
 }
 
 /** Writes an upload to disk and tells its size there. */
-async function storeUpload(file: BusboyFileStream): Promise<number> {
+async function storeUpload(file: AsyncIterable<Buffer>): Promise<number> {
   const stored = await openUnnamedFile();
   try {
     for await (const block of inBlocks(file)) await stored.appendFile(block);
@@ -162,14 +83,6 @@ async function openUnnamedFile(): Promise<FileHandle> {
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
-}
-
-function tooLarge(what: string, limit: number): HttpError {
-  return new HttpError(413, `A ${what} has at most ${limit} bytes`);
-}
-
-function malformed(cause: unknown): HttpError {
-  return new HttpError(400, "The form is not well-formed", { cause });
 }
 
 /** The page of lws's demo: its four fields in its order. */

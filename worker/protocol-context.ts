@@ -55,6 +55,7 @@ export function createProtocolContext(
       port: services.port,
       secure: vhost["host-ssl-cert"] !== undefined,
     },
+    directory: configuration.config.directory,
     version: configuration.version,
     worker: configuration.worker,
     log,

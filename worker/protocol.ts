@@ -7,6 +7,7 @@ import type { ClientCertificate } from "./http/connection.ts";
 import type { ByteString, Exchange } from "./http/exchange.ts";
 
 export type { ClientCertificate } from "./http/connection.ts";
+export { readForm, type FormFile, type FormLimits } from "./form.ts";
 export { HttpError, type Exchange } from "./http/exchange.ts";
 export type { Board, BoardHistory, BoardMount, BoardVhost } from "../ipc/board.ts";
 
@@ -70,6 +71,8 @@ export interface Store {
 
 export type ProtocolContext = {
   readonly vhost: { readonly name: string; readonly port: number; readonly secure: boolean };
+  /** The configuration directory: what relative paths in options start at. */
+  readonly directory: string;
   /** Version of this server, as status protocols show it. */
   readonly version: string;
   /** This worker, unique while the server runs. */

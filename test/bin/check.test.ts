@@ -73,7 +73,7 @@ test("check tells at once what the reader, the supervisor and a worker find", as
     'error: conf:1:38 global.stop_secs: Unknown key "stop_secs" in "global"; it has no effect; did you mean "stop-secs"?',
     'error: conf:2:65 vhosts[0].access-log: Cannot open "ROOT/log": EISDIR',
     'error: conf:3:29 vhosts[0].ws-protocols.fussy: Protocol "fussy" did not start: no ink',
-    'error: conf:4:14 vhosts[0].ws-protocols.nobody: No plugin serves protocol "nobody", known are dumb-increment-protocol, fussy, lws-mirror-protocol, lws-server-status, lws-status, protocol-lws-raw-test, protocol-post-demo, raw-proxy',
+    'error: conf:4:14 vhosts[0].ws-protocols.nobody: No plugin serves protocol "nobody", known are dumb-increment-protocol, fussy, lws-deaddrop, lws-mirror-protocol, lws-server-status, lws-status, protocol-lws-raw-test, protocol-post-demo, raw-proxy',
     'error: conf:5:64 vhosts[0].mounts[0].intrepret: Unknown key "intrepret" in a mount; it has no effect; did you mean "interpret"?',
     "ROOT: 6 errors and 1 notice",
   ]);

@@ -86,6 +86,8 @@ export type ProtocolServerOptions = {
   readonly readHistory?: () => Promise<BoardHistory>;
   readonly limits?: Pick<UpgraderOptions, "idleMs" | "answerMs" | "closeMs">;
   readonly logger?: Logger;
+  /** That of the configuration. */
+  readonly directory?: string;
 };
 
 export type ProtocolServer = {
@@ -118,6 +120,7 @@ export async function startProtocolServer(
   const timers = new Set<NodeJS.Timeout>();
   const context: ProtocolContext = {
     vhost: { name: VHOST, port: 80, secure: false },
+    directory: options.directory ?? "/",
     version: "portico-test",
     worker,
     log,

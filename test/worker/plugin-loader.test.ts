@@ -168,6 +168,7 @@ async function startOn(vhost: VhostConfig, ...definitions: readonly ProtocolDefi
   const log = await createLogger({ name: "test", level: "silent" });
   const contextOf = (name: string): ProtocolContext => ({
     vhost: { name, port: 0, secure: false },
+    directory: "/",
     version: "1",
     worker: 1,
     log,

@@ -5,7 +5,7 @@ import { Readable } from "node:stream";
 import type { HeaderPair } from "../../config/vhost.ts";
 import type { BodySink } from "./answer-body.ts";
 import type { BareSocket } from "./bare-socket.ts";
-import type { ByteString } from "./exchange.ts";
+import type { ByteString, HttpError } from "./exchange.ts";
 import { requestLine } from "./http1-request.ts";
 import { pairFields } from "./request-head.ts";
 import { composeFields, hasBody } from "./response-head.ts";
@@ -111,6 +111,16 @@ export class Http1Exchange extends ServedExchange {
 
   protected flushHead(): void {
     this.#parts.response.flushHeaders();
+  }
+
+  protected breakBody(error: HttpError): void {
+    const { request } = this.#parts;
+    if (request.complete) return;
+    // Node's own would take the connection along, and the answer on it.
+    const end: Readable["_destroy"] = (reason, done) =>
+      done(request.listenerCount("error") > 0 ? reason : null);
+    Object.assign(request, { _destroy: end });
+    request.destroy(error);
   }
 
   protected cut(): void {

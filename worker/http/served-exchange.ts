@@ -65,6 +65,8 @@ export abstract class ServedExchange extends ServedRequest implements Exchange {
   protected abstract flushHead(): void;
   /** Cuts what carries the exchange. */
   protected abstract cut(): void;
+  /** Whoever reads the body is told that the rest will not come. */
+  protected abstract breakBody(error: HttpError): void;
 
   constructor(parts: ServedExchangeParts) {
     super(parts);
@@ -150,6 +152,7 @@ export abstract class ServedExchange extends ServedRequest implements Exchange {
     this.#mark = "rejected";
     for (const callback of this.#onAbort.splice(0)) callback();
     this.fail(refusal);
+    this.breakBody(refusal);
   }
 
   /** The client owes bytes or takes none. */
@@ -217,9 +220,9 @@ function toRefusal(error: unknown): HttpError {
     : new HttpError(500, "Internal error", { cause: error });
 }
 
-/** Answers of a busy server are no faults; those for a program behind this server are logged where it failed. */
+/** Answers of a busy or full server are no faults; those for a program behind this server are logged where it failed. */
 function isExplained(status: number): boolean {
-  return status > 500 && status <= 505;
+  return status > 500 && status <= 507;
 }
 
 function announcedLength(headers: readonly HeaderPair[]): number | undefined {

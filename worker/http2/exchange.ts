@@ -3,7 +3,7 @@
 import { Readable } from "node:stream";
 import type { HeaderPair } from "../../config/vhost.ts";
 import type { BodySink } from "../http/answer-body.ts";
-import type { ByteString } from "../http/exchange.ts";
+import type { ByteString, HttpError } from "../http/exchange.ts";
 import { composeFields } from "../http/response-head.ts";
 import { ServedExchange, type ServedExchangeParts } from "../http/served-exchange.ts";
 import type { EncodedBlock, FieldEncoder } from "./hpack-encoder.ts";
@@ -99,6 +99,10 @@ export class Http2Exchange extends ServedExchange {
       keepAliveSecs: 0,
     });
     this.#head = encoder.encode(status, fields);
+  }
+
+  protected breakBody(error: HttpError): void {
+    if (!this.#parts.stream.isRemoteDone) this.#parts.stream.body?.destroy(error);
   }
 
   protected finish(body: Uint8Array | undefined): void {
