@@ -1,7 +1,11 @@
 // `portico status` for people: one screen.
 
 import type { Board, BoardCertificate, BoardNats } from "../ipc/board.ts";
+import { formatCounters } from "./format-counters.ts";
 import { alignColumns } from "./table.ts";
+
+const WORKER_COLUMNS =
+  "WORKER,GEN,PID,STATE,ENDS IN,UP,CPU,MEMORY,REQUESTS,CONN,WS,ACTIVE,LAG".split(",");
 
 /** The board as aligned text. */
 export function formatStatus(board: Board): string {
@@ -18,15 +22,17 @@ export function formatStatus(board: Board): string {
     ),
     "",
     ...table(
-      ["WORKER", "GEN", "PID", "STATE", "UP", "CPU", "MEMORY", "CONN", "WS", "ACTIVE", "LAG"],
+      WORKER_COLUMNS,
       board.workers.map((worker) => [
         `${worker.id}`,
         `${worker.generation}`,
         `${worker.pid}`,
         worker.state,
+        formatDeadline(worker.endsAt, board.now),
         formatDuration(worker.uptimeSecs),
         `${worker.cpuPercent}%`,
         formatBytes(worker.memoryBytes),
+        `${worker.counters.requests}`,
         `${worker.gauges.openConnections}`,
         `${worker.gauges.openWebSockets}`,
         `${worker.gauges.activeRequests}`,
@@ -68,6 +74,7 @@ export function formatStatus(board: Board): string {
         ]),
       ),
     );
+  lines.push("", ...formatCounters(board));
   const certificates = board.vhosts.flatMap(({ key, certificate }) =>
     certificate ? [formatCertificate(key, certificate)] : [],
   );
@@ -78,8 +85,19 @@ export function formatStatus(board: Board): string {
     lines.push(
       "",
       `${board.restarts} workers restarted, ${board.samplesLost} lost their last second of statistics`,
+      ...alignColumns(
+        board.deaths.map(({ at, worker, pid, why }) => [
+          `  ${new Date(at).toISOString()}`,
+          `worker ${worker}, pid ${pid}`,
+          why,
+        ]),
+      ),
     );
   return lines.join("\n");
+}
+
+function formatDeadline(endsAt: number | undefined, now: number): string {
+  return endsAt === undefined ? "" : formatDuration(Math.max(0, endsAt - now) / 1000);
 }
 
 function formatCertificate(key: string, certificate: BoardCertificate): string[] {

@@ -22,14 +22,17 @@ const SLOWEST_MS = 60;
 /** A wave of this length makes the charts worth looking at. */
 const WAVE_SECS = 40;
 const DESK = { width: 1280, height: 1095 };
+/** Down to the generations. */
+const TALL_DESK = { width: 1280, height: 1480 };
 const PHONE = { width: 390, height: 844 };
 
 test("pictures of the status page and of the demo", async (t) => {
   const browser = await launchBrowser(t);
   if (!browser) return;
   const portico = await startDemo(t);
-  const light = await open(browser, `${portico.url()}/server-status/`, DESK, "light");
-  const dark = await open(browser, `${portico.url()}/server-status/`, DESK, "dark");
+  const light = await open(browser, `${portico.url()}/server-status/`, TALL_DESK, "light");
+  const dark = await open(browser, `${portico.url()}/server-status/`, TALL_DESK, "dark");
+  const phone = await open(browser, `${portico.url()}/server-status/`, PHONE, "dark");
   const demo = await open(browser, portico.url(), DESK, "light");
   const demoPhone = await open(browser, portico.url(), PHONE, "dark");
   const reloaded = pause(RELOAD_AT_SECS * 1000).then(() => portico.control("reload"));
@@ -37,6 +40,7 @@ test("pictures of the status page and of the demo", async (t) => {
   await reloaded;
   await take(light, "status-light");
   await take(dark, "status-dark");
+  await take(phone, "status-phone");
 
   for (const [turn, colour] of ["Indigo", "Rose", "Amber", "Emerald"].entries()) {
     await demo.getByLabel(colour).click();

@@ -1,21 +1,24 @@
-// What the protocol "lws-server-status" sends, as far as this page reads it: lws's own fields, which are strings, and
-// under "portico" the supervisor's board. The page is a client like any other, so it has a description of its own.
+// What the protocol "lws-server-status" tells, as far as this page reads it: under "portico" the supervisor's board. The page is
+// a client like any other, so it has a description of its own.
 
-export type VhostCounters = {
-  readonly rx: number;
+export type MountCounters = {
   readonly tx: number;
-  readonly connections: number;
   readonly requests: number;
-  readonly upgrades: number;
-  readonly rejected: number;
   readonly aborted: number;
-  readonly status1xx: number;
   readonly status2xx: number;
   readonly status3xx: number;
   readonly status4xx: number;
   readonly status5xx: number;
   /** Requests by how long they took, one bucket more than there are bounds. */
   readonly latency: readonly number[];
+};
+
+export type VhostCounters = MountCounters & {
+  readonly rx: number;
+  readonly connections: number;
+  readonly upgrades: number;
+  readonly rejected: number;
+  readonly status1xx: number;
 };
 
 export type Worker = {
@@ -26,14 +29,43 @@ export type Worker = {
   readonly uptimeSecs: number;
   readonly cpuPercent: number;
   readonly memoryBytes: number;
+  /** Of one that finishes what it has, milliseconds since the epoch. */
+  readonly endsAt?: number;
+  readonly counters: VhostCounters;
   readonly gauges: {
     readonly openConnections: number;
+    readonly openTls: number;
+    readonly openHttp2: number;
     readonly openWebSockets: number;
+    readonly openRaw: number;
     readonly activeRequests: number;
     readonly cgiAlive: number;
+    readonly heapBytes: number;
     readonly loopLagMs: number;
     readonly loopUtilization: number;
+    readonly cacheFiles: number;
+    readonly cacheBytes: number;
+    readonly compressedBytes: number;
   };
+};
+
+export type Generation = {
+  readonly number: number;
+  readonly state: string;
+  readonly startedAt: number;
+  readonly endsAt?: number;
+  readonly counters: VhostCounters;
+};
+
+export type Programs = {
+  readonly alive: number;
+  readonly queued: number;
+  readonly started: number;
+  readonly failed: number;
+  readonly timedOut: number;
+  readonly refused: number;
+  readonly cpuMs: number;
+  readonly peakBytes: number;
 };
 
 export type Mount = {
@@ -44,17 +76,17 @@ export type Mount = {
   readonly cacheReuse: boolean;
   readonly cacheRevalidate: boolean;
   readonly cacheIntermediaries: boolean;
+  /** Of a mount that was asked for anything. */
+  readonly counters?: MountCounters | undefined;
   /** Of a mount whose programs have been asked for. */
-  readonly cgi?: {
-    readonly alive: number;
-    readonly queued: number;
-    readonly started: number;
-    readonly failed: number;
-    readonly timedOut: number;
-    readonly refused: number;
-    readonly cpuMs: number;
-    readonly peakBytes: number;
-  };
+  readonly cgi?: Programs | undefined;
+};
+
+export type Certificate = {
+  readonly expiresAt: number;
+  readonly daysLeft: number;
+  /** Why what the files hold now is not used. */
+  readonly problem?: string | undefined;
 };
 
 export type Vhost = {
@@ -63,6 +95,7 @@ export type Vhost = {
   readonly port: number;
   readonly secure: boolean;
   readonly sts: boolean;
+  readonly certificate?: Certificate | undefined;
   readonly mounts: readonly Mount[];
   readonly protocols: readonly string[];
   readonly counters: VhostCounters;
@@ -83,6 +116,57 @@ export type Reload = {
   readonly problems: readonly string[];
 };
 
+export type Death = {
+  readonly at: number;
+  readonly worker: number;
+  readonly pid: number;
+  readonly why: string;
+};
+
+/** What happened since the start, beside what is counted for vhosts. */
+export type Counters = Readonly<
+  Record<
+    | "connectionsAccepted"
+    | "http2Connections"
+    | "rawConnections"
+    | "tlsHandshakes"
+    | "tlsResumed"
+    | "tlsFailed"
+    | "refusedFull"
+    | "refusedAddress"
+    | "refusedProxy"
+    | "connectionsShed"
+    | "clientsTooSlow"
+    | "http2Faults"
+    | "rejectedMalformed"
+    | "rejectedTooLarge"
+    | "rejectedTooSlow"
+    | "rejectedUpgrade"
+    | "rejectedUnsupported"
+    | "rejectedFull"
+    | "deniedByRule"
+    | "deniedByPassword"
+    | "cgiStarted"
+    | "cgiFailed"
+    | "cgiTimedOut"
+    | "cacheHits"
+    | "cacheMisses"
+    | "cacheLoads"
+    | "cacheEvicted"
+    | "compressedFiles"
+    | "compressedFromBytes"
+    | "compressedToBytes"
+    | "compressSkipped"
+    | "logLinesDropped"
+    | "busPublished"
+    | "busDelivered"
+    | "busDropped"
+    | "wsDropped"
+    | "wsTooSlow",
+    number
+  >
+>;
+
 export type Board = {
   readonly version: string;
   readonly pid: number;
@@ -92,58 +176,34 @@ export type Board = {
   readonly now: number;
   readonly generation: number;
   readonly restarts: number;
+  /** The last of them, newest first. */
+  readonly deaths: readonly Death[];
   readonly samplesLost: number;
   readonly listeners: readonly Listener[];
+  readonly generations: readonly Generation[];
   readonly workers: readonly Worker[];
   readonly vhosts: readonly Vhost[];
   readonly totals: VhostCounters;
-  readonly counters: {
-    readonly cgiStarted: number;
-    readonly cgiFailed: number;
-    readonly cgiTimedOut: number;
-    readonly refusedFull: number;
-    readonly connectionsShed: number;
-    readonly clientsTooSlow: number;
-    readonly http2Faults: number;
-    readonly logLinesDropped: number;
-    readonly busPublished: number;
-    readonly busDelivered: number;
-    readonly busDropped: number;
-  };
+  readonly counters: Counters;
   readonly latencyBoundsUs: readonly number[];
   readonly lastReload?: Reload | undefined;
+  /** The bus between this machine and others. */
+  readonly nats?:
+    | {
+        readonly address: string;
+        readonly isUp: boolean;
+        readonly sent: number;
+        readonly received: number;
+      }
+    | undefined;
 };
-
-export type Update = {
-  readonly board: Board;
-  /** Load averages over 1, 5 and 15 minutes. */
-  readonly load: readonly string[];
-  /** Descriptors a worker may open, "0" where the system does not say. */
-  readonly maxDescriptors: string;
-};
-
-/** One message; undefined when it is not from a Portico. */
-export function parseUpdate(text: string): Update | undefined {
-  const message: unknown = parseJson(text);
-  if (typeof message !== "object" || message === null || !("portico" in message)) return undefined;
-  const { portico, l1, l2, l3, pt_fd_max } = message as Record<string, unknown>;
-  if (typeof portico !== "object" || portico === null) return undefined;
-  return {
-    board: portico as Board,
-    load: [l1, l2, l3].map(String),
-    maxDescriptors: String(pt_fd_max),
-  };
-}
 
 /** Adds up a number over workers. */
 export function sum(workers: readonly Worker[], of: (worker: Worker) => number): number {
   return workers.reduce((total, worker) => total + of(worker), 0);
 }
 
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+/** Whether two boards are of one run of the server. */
+export function isSameRun(one: Board, other: Board): boolean {
+  return one.pid === other.pid && one.startedAt === other.startedAt;
 }

@@ -1,8 +1,8 @@
 // One chart over time: draws rows of the history, follows pointer and keys. The only importer of uPlot.
 
 import uPlot from "uplot";
-import { clockTime } from "./format.ts";
-import type { History, Row, SeriesName } from "./history.ts";
+import { clockMinute, clockTime } from "./format.ts";
+import type { Row, Series, SeriesName } from "./history.ts";
 
 const HEIGHT_PX = 190;
 const AXIS_WIDTH_PX = 66;
@@ -12,6 +12,8 @@ const X_LABEL_GAP_PX = 9;
 /** Room for one "13:45:02" and some air. */
 const X_LABEL_SPACE_PX = 86;
 const Y_LABEL_SPACE_PX = 26;
+/** Seconds of a window in which a minute is too coarse to name a moment. */
+const LONGEST_WITH_SECONDS = 1_800;
 const HEADROOM = 1.1;
 /** All charts with one key show the same moment. */
 const SYNC_KEY = "status";
@@ -44,7 +46,7 @@ export type Chart = {
   /** Ref of the element the chart lives in; null takes it down. */
   readonly attach: (element: HTMLElement | null) => void;
   /** Shows the last `windowSecs`; `index` is the row the cursor stands on. */
-  draw(history: History, windowSecs: number): void;
+  draw(series: Series, windowSecs: number): void;
   /** Draws the same again in the colours that hold now. */
   recolour(): void;
   /** Puts the cursor on a row, on all charts; undefined takes it away. */
@@ -56,6 +58,8 @@ export function createChart(spec: ChartSpec, onCursor: (index: number | undefine
   let plot: uPlot | undefined;
   let observer: ResizeObserver | undefined;
   let range: readonly [number, number] = [0, 1];
+  const nameTime = (at: number): string =>
+    range[1] - range[0] > LONGEST_WITH_SECONDS ? clockMinute(at) : clockTime(at);
   let data: uPlot.AlignedData = [[]];
 
   function attach(element: HTMLElement | null): void {
@@ -63,7 +67,7 @@ export function createChart(spec: ChartSpec, onCursor: (index: number | undefine
     plot?.destroy();
     plot = undefined;
     if (!element) return;
-    const options = describe(spec, element, () => range, onCursor);
+    const options = describe(spec, element, () => range, nameTime, onCursor);
     plot = new uPlot(options, data, element);
     observer = new ResizeObserver(() => plot?.setSize(sizeOf(element)));
     observer.observe(element);
@@ -72,11 +76,11 @@ export function createChart(spec: ChartSpec, onCursor: (index: number | undefine
   return {
     spec,
     attach,
-    draw(history, windowSecs) {
-      const end = history.times.at(-1);
+    draw({ times, rows }, windowSecs) {
+      const end = times.at(-1);
       if (end === undefined) return;
       range = [end - windowSecs, end];
-      data = [[...history.times], ...columns(spec, history.rows)];
+      data = [[...times], ...columns(spec, rows)];
       // At once: who points at a row next needs the new scales.
       plot?.batch(() => plot?.setData(data));
     },
@@ -105,6 +109,7 @@ function describe(
   spec: ChartSpec,
   element: HTMLElement,
   range: () => readonly [number, number],
+  nameTime: (at: number) => string,
   onCursor: (index: number | undefined) => void,
 ): uPlot.Options {
   const colour = (name: string): string => getComputedStyle(element).getPropertyValue(name);
@@ -133,7 +138,7 @@ function describe(
         size: X_AXIS_HEIGHT_PX,
         gap: X_LABEL_GAP_PX,
         space: X_LABEL_SPACE_PX,
-        values: (self, splits) => (self.data[0].length === 0 ? [] : splits.map(clockTime)),
+        values: (self, splits) => (self.data[0].length === 0 ? [] : splits.map(nameTime)),
       },
       {
         ...axis,

@@ -1,7 +1,17 @@
-// The four charts of the page: which series each shows, and how its numbers are written.
+// The charts of the page: which series each shows, and how its numbers are written.
 
 import type { ChartSpec } from "./chart.ts";
-import { byteRate, compact, micros, rate, roundBytes, roundMicros, whole } from "./format.ts";
+import {
+  byteRate,
+  bytes,
+  compact,
+  micros,
+  percent,
+  rate,
+  roundBytes,
+  roundMicros,
+  whole,
+} from "./format.ts";
 
 /** 1, 2, 5, 10, 20, 50 … up to ten million. */
 const DECIMAL_STEPS = [1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7].flatMap((power) => [
@@ -36,6 +46,7 @@ export const chartSpecs: readonly ChartSpec[] = [
       { name: "p50", label: "p50" },
       { name: "p90", label: "p90" },
       { name: "p99", label: "p99" },
+      { name: "lag", label: "loop lag" },
     ],
     format: micros,
     axis: { scale: "logarithmic", format: roundMicros, from: 100, to: 10_000 },
@@ -61,5 +72,26 @@ export const chartSpecs: readonly ChartSpec[] = [
     ],
     format: whole,
     axis: { scale: "linear", format: compact, steps: DECIMAL_STEPS, least: 5 },
+  },
+  {
+    id: "chart-cpu",
+    title: "CPU",
+    kind: "lines",
+    series: [{ name: "cpu", label: "all workers" }],
+    format: percent,
+    axis: {
+      scale: "linear",
+      format: (value) => `${compact(value)} %`,
+      steps: DECIMAL_STEPS,
+      least: 10,
+    },
+  },
+  {
+    id: "chart-memory",
+    title: "Memory",
+    kind: "lines",
+    series: [{ name: "memory", label: "all workers" }],
+    format: bytes,
+    axis: { scale: "linear", format: roundBytes, steps: BINARY_STEPS, least: 128 * 1024 ** 2 },
   },
 ];

@@ -68,6 +68,8 @@ export function keepConnected(url: URL, protocol: string, on: LinkListener): Lin
       }
       heardAt = now;
       on.message(String(data));
+      // It is taken: the next one may come.
+      if (socket.readyState === WebSocket.OPEN) socket.send("next");
     });
   }
 

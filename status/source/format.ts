@@ -65,6 +65,16 @@ export function roundMicros(value: number): string {
   return value < 1e6 ? `${value / 1000} ms` : `${value / 1e6} s`;
 }
 
+/** A share of 100: "0 %", "0.4 %", "12 %". */
+export function percent(value: number | null | undefined): string {
+  return value === null || value === undefined ? UNKNOWN : `${rate(value)} %`;
+}
+
+/** Milliseconds: "0 ms", "2.4 ms", "130 ms". */
+export function millis(value: number): string {
+  return `${rate(value)} ms`;
+}
+
 /** The two largest units of a time: "3d 4h", "5m 12s", "1m". */
 export function duration(secs: number): string {
   const parts = [
@@ -87,10 +97,19 @@ export function clockTime(secs: number): string {
   return new Date(secs * 1000).toLocaleTimeString("en-GB");
 }
 
+/** The same to the minute. */
+export function clockMinute(secs: number): string {
+  return clockTime(secs).slice(0, 5);
+}
+
+/** Day on the visitor's clock: "2026-11-22". */
+export function isoDay(ms: number): string {
+  return new Date(ms).toLocaleDateString("sv-SE");
+}
+
 /** Day and time on the visitor's clock: "2026-11-22 13:45:02". */
 export function dateTime(ms: number): string {
-  const day = new Date(ms).toLocaleDateString("sv-SE");
-  return `${day} ${clockTime(ms / 1000)}`;
+  return `${isoDay(ms)} ${clockTime(ms / 1000)}`;
 }
 
 function threeDigits(value: number): string {

@@ -1,13 +1,16 @@
 // The whole page as a function of what is known. All that comes from the server gets there as text.
 
-import type { Update } from "./board.ts";
+import { Alarms } from "./alarms.tsx";
 import { ChartPanel } from "./chart-panel.tsx";
 import type { LinkState } from "./connection.ts";
+import { Facts } from "./facts.tsx";
 import { Figures } from "./figures.tsx";
 import { clockTime, duration } from "./format.ts";
-import { Facts, LastReload, ReloadAlarm } from "./facts.tsx";
-import { Generations, Listeners, Mounts, Programs, Vhosts, Workers } from "./tables.tsx";
+import { Certificates, Listeners, Mounts, ProgramMounts, Vhosts } from "./host-tables.tsx";
+import type { Update } from "./message.ts";
+import { LastReload } from "./reload.tsx";
 import type { View } from "./view.ts";
+import { Generations, Workers } from "./worker-tables.tsx";
 
 /** Everything that is shown. */
 export function Page({ view }: { readonly view: View }) {
@@ -22,6 +25,7 @@ export function Page({ view }: { readonly view: View }) {
           <p>{update ? describeServer(update) : "Portico"}</p>
         </div>
         <LinkBadge view={view} />
+        <Sections update={update} />
       </header>
       <main class={isStale ? "stale" : ""}>
         {update === undefined && link.kind === "waiting" && (
@@ -30,30 +34,57 @@ export function Page({ view }: { readonly view: View }) {
             which the virtual host of this page has to name in <code>"ws-protocols"</code>.
           </p>
         )}
-        {update && <ReloadAlarm reload={update.board.lastReload} />}
-        <Figures update={update} row={history.rows.at(-1)} />
+        {update && <Alarms board={update.board} />}
+        <Figures update={update} row={history.seconds.rows.at(-1)} />
         <ChartPanel view={view} />
-        {update && <Details update={update} rates={history.vhostRates} />}
+        {update && <Details view={view} update={update} />}
       </main>
     </>
   );
 }
 
-function Details(props: { readonly update: Update; readonly rates: ReadonlyMap<string, number> }) {
-  const { board } = props.update;
+function Details({ view, update }: { readonly view: View; readonly update: Update }) {
+  const { board } = update;
   return (
     <>
       <div class="pair">
-        <Generations board={board} />
-        <LastReload reload={board.lastReload} />
+        <Generations view={view} board={board} />
+        <LastReload board={board} />
       </div>
-      <Workers board={board} />
-      <Vhosts board={board} rates={props.rates} />
-      <Mounts board={board} />
-      <Programs board={board} />
-      <Listeners board={board} />
-      <Facts update={props.update} />
+      <Workers view={view} board={board} />
+      <Vhosts view={view} board={board} />
+      <Mounts view={view} board={board} />
+      <ProgramMounts view={view} board={board} />
+      <Certificates view={view} board={board} />
+      <Listeners view={view} board={board} />
+      <Facts update={update} />
     </>
+  );
+}
+
+/** The way to each part of a long page. */
+function Sections({ update }: { readonly update: Update | undefined }) {
+  const vhosts = update?.board.vhosts ?? [];
+  const hasPrograms = vhosts.some(({ mounts }) => mounts.some(({ cgi }) => cgi));
+  const hasCertificates = vhosts.some(({ certificate }) => certificate);
+  const sections: readonly (readonly [id: string, name: string])[] = [
+    ["charts", "Over time"],
+    ["workers-section", "Workers"],
+    ["vhosts-section", "Hosts"],
+    ["mounts-section", "Mounts"],
+    ...(hasPrograms ? [["programs-section", "Programs"] as const] : []),
+    ...(hasCertificates ? [["certificates-section", "Certificates"] as const] : []),
+    ["listeners-section", "Addresses"],
+    ["facts", "Since the start"],
+  ];
+  return (
+    <nav aria-label="Sections">
+      {sections.map(([id, name]) => (
+        <a key={id} href={`#${id}`}>
+          {name}
+        </a>
+      ))}
+    </nav>
   );
 }
 
@@ -63,7 +94,7 @@ function describeServer({ board }: Update): string {
 }
 
 function LinkBadge({ view: { link, history, actions } }: { readonly view: View }) {
-  const last = history.times.at(-1);
+  const last = history.seconds.times.at(-1);
   return (
     <div class="link">
       <p id="state" class={`badge ${link.kind}`}>

@@ -245,7 +245,7 @@ suite("basic-auth and WebSockets", () => {
   test("a protocol asks for its own password, wherever it is opened", async (t) => {
     const portico = await start(t, {
       mounts: [{ mountpoint: "/in", origin: "file://./www", "basic-auth": "./staff" }],
-      files: { "www/index.html": "" },
+      files: { "www/index.html": "", staff: "bob:secret\n" },
       vhost: { "ws-protocols": { [MIRROR]: guarded }, "access-log": "./access.log" },
     });
     for (const path of ["/", "/in", "/in/x"]) {

@@ -1,6 +1,6 @@
 // Boards for tests.
 
-import type { Board, BoardWorker } from "../../ipc/board.ts";
+import type { Board, BoardMount, BoardWorker } from "../../ipc/board.ts";
 import {
   emptyGauges,
   emptyLatency,
@@ -67,9 +67,20 @@ export function worker(openConnections: number, openWebSockets: number): BoardWo
     pid: 2,
     state: "serving",
     uptimeSecs: 1,
-    cpuPercent: 0,
-    memoryBytes: 0,
+    cpuPercent: 10,
+    memoryBytes: 1_000,
     counters: emptyVhostCounters(),
     gauges: { ...emptyGauges(), openConnections, openWebSockets },
   };
 }
+
+/** A mount at "/" that nobody has asked for anything. */
+export const MOUNT: BoardMount = {
+  mountpoint: "/",
+  origin: "file:///srv/www",
+  default: "",
+  cacheMaxAge: 0,
+  cacheReuse: false,
+  cacheRevalidate: false,
+  cacheIntermediaries: false,
+};

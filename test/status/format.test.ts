@@ -3,11 +3,14 @@ import { suite, test } from "node:test";
 import {
   byteRate,
   bytes,
+  clockMinute,
   clockTime,
   compact,
   dateTime,
   duration,
   micros,
+  millis,
+  percent,
   rate,
   roundBytes,
   roundMicros,
@@ -42,6 +45,9 @@ const cases: readonly [format: (value: number) => string, value: number, text: s
   [micros, 1_250, "1.25 ms"],
   [micros, 999_600, "1.00 s"],
   [micros, 5_000_000, "5.00 s"],
+  [percent, 0.04, "<0.1 %"],
+  [percent, 12.4, "12 %"],
+  [millis, 2.44, "2.4 ms"],
   [roundMicros, 100, "100 µs"],
   [roundMicros, 10_000, "10 ms"],
   [roundMicros, 10_000_000, "10 s"],
@@ -65,6 +71,7 @@ suite("Numbers of the status page", () => {
   test("times have 24 hours, days are ISO", () => {
     const noon = new Date(2026, 10, 22, 13, 5, 9).getTime();
     assert.equal(clockTime(noon / 1000), "13:05:09");
+    assert.equal(clockMinute(noon / 1000), "13:05");
     assert.equal(dateTime(noon), "2026-11-22 13:05:09");
   });
 });

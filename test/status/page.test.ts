@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite, test, type TestContext } from "node:test";
+import { certificateMaker } from "../helpers/certificates.ts";
 import { launchBrowser, takeScreenshot, type Browser, type Page } from "../helpers/browser.ts";
 import { startPortico, waitUntil, type Portico } from "../helpers/server.ts";
+import { temporaryDirectory } from "../helpers/site.ts";
+import { exchangeBytes } from "../helpers/wire.ts";
 
 const STATUS = join(import.meta.dirname, "../../status");
 const HOSTILE = `"><img src=x onerror=alert(1)>`;
@@ -117,6 +121,8 @@ suite("The status page", () => {
         await inkOf(page, "chart-latency", "p99"),
         await inkOf(page, "chart-bytes", "tx"),
         await inkOf(page, "chart-connections", "webSockets"),
+        await inkOf(page, "chart-cpu", "cpu"),
+        await inkOf(page, "chart-memory", "memory"),
       ];
       return inks.every((ink) => ink > 0);
     });
@@ -127,7 +133,7 @@ suite("The status page", () => {
     const { requests } = (await portico.status()).totals;
     assert.ok((await requestsInAll(page)) <= requests, "the page says more than the server");
     assert.equal(await page.locator("#workers tbody tr").count(), 2);
-    await page.locator("#vhosts td", { hasText: `http://localhost:${portico.port()}` }).waitFor();
+    await page.locator("#vhosts th", { hasText: `localhost:${portico.port()}` }).waitFor();
     assert.equal(await page.locator("#listeners .badge.open").count(), 2);
     assert.deepEqual(complaints, []);
   });
@@ -241,8 +247,14 @@ suite("The status page", () => {
   test("shows hostile names as text", async (t) => {
     const page = { mountpoint: "/", origin: `file://${STATUS}`, default: "index.html" };
     const hostile = { mountpoint: `/${HOSTILE}`, origin: "file:///usr", default: HOSTILE };
+    const file = join(temporaryDirectory(t), "file");
+    writeFileSync(file, `<script>alert(1)</script>${HOSTILE}`);
     const started = await start(t, {
-      conf: conf(0, { name: "<style>body{display:none}", mounts: [page, hostile] }),
+      conf: conf(0, {
+        name: "<style>body{display:none}",
+        mounts: [page, hostile],
+        "ws-protocols": [{ "lws-server-status": { filespath: file, "update-ms": 1 } }],
+      }),
     });
     if (!started) return;
     const { portico, browser } = started;
@@ -251,10 +263,131 @@ suite("The status page", () => {
       Referer: HOSTILE,
     });
     const { page: shown, complaints } = await visit(browser, portico.url());
-    await shown.locator("#vhosts td", { hasText: "http://<style>body{display:none}:" }).waitFor();
-    await shown.locator("#mounts td", { hasText: `/${HOSTILE}` }).waitFor();
-    assert.equal(await shown.locator('[onerror], [src="x"], main style').count(), 0);
+    await shown.locator("#vhosts th", { hasText: "<style>body{display:none}:" }).waitFor();
+    await shown.locator("#mounts th", { hasText: `/${HOSTILE}` }).waitFor();
+    await shown.locator("#mounts td", { hasText: HOSTILE }).waitFor();
+    await shown.locator("#facts dd", { hasText: `<script>alert(1)</script>${HOSTILE}` }).waitFor();
+    await shown
+      .locator("#listeners td", { hasText: "<style>body{display:none}" })
+      .first()
+      .waitFor();
+    assert.equal(await shown.locator('[onerror], [src="x"], main :is(style, script)').count(), 0);
     assert.deepEqual(complaints, []);
+  });
+
+  test("shows what was before it was opened", async (t) => {
+    const started = await start(t);
+    if (!started) return;
+    const { portico, browser } = started;
+    await get(`${portico.url()}/missing`, 20);
+    await waitUntil("them to be counted and some time to pass", async () => {
+      const { totals, now, startedAt } = await portico.status();
+      return totals.status4xx === 20 && now - startedAt > 4_000;
+    });
+    // Nobody asks for anything any more but for the page itself.
+    const { page, complaints } = await visit(browser, portico.url());
+    await waitUntil("the charts", async () => {
+      const inks = [
+        await inkOf(page, "chart-requests", "status4xx"),
+        await inkOf(page, "chart-latency", "p99"),
+        await inkOf(page, "chart-memory", "memory"),
+      ];
+      return inks.every((ink) => ink > 0);
+    });
+    const plot = page.locator("#chart-requests .plot");
+    assert.ok(Number(await plot.getAttribute("aria-valuemax")) >= 4);
+    // By the minute, too.
+    await page.getByLabel("24 h").check({ force: true });
+    await waitUntil("minutes", async () => {
+      const text = (await plot.getAttribute("aria-valuetext")) ?? "";
+      return / 4xx 0\.|4xx <0\.1|4xx [1-9]/.test(text);
+    });
+    assert.deepEqual(complaints, []);
+  });
+
+  test("sorts and filters its tables, by keyboard too, and keeps long ones short", async (t) => {
+    const browser = await launchBrowser(t);
+    if (!browser) return;
+    const { vhosts } = conf();
+    const more = Array.from({ length: 70 }, (_, index) => ({
+      name: `host${index}.test`,
+      port: 0,
+      mounts: [{ mountpoint: "/", origin: "file:///usr" }],
+    }));
+    const portico = await startPortico(t, { conf: { vhosts: [...vhosts, ...more] }, workers: 1 });
+    const busy = "GET / HTTP/1.1\r\nHost: host69.test\r\nConnection: close\r\n\r\n";
+    for (let time = 0; time < 30; time += 1) await exchangeBytes(portico.port("host69.test"), busy);
+    const { page, complaints } = await visit(browser, portico.url());
+    const rows = page.locator("#vhosts tbody tr");
+    const names = (): Promise<string[]> => page.locator("#vhosts tbody th").allTextContents();
+    await rows.first().waitFor();
+    assert.equal(await rows.count(), 50);
+    await page.locator("#vhosts-section button", { hasText: "Show all 71" }).click();
+    await waitUntil("all of them", async () => (await rows.count()) === 71);
+
+    // By the number of requests, from the keyboard; the busiest first.
+    const head = page.locator("#vhosts thead th", { hasText: /^Requests$/ });
+    assert.equal(await head.getAttribute("aria-sort"), "none");
+    await head.getByRole("button").focus();
+    await page.keyboard.press("Enter");
+    await waitUntil(
+      "descending",
+      async () => (await head.getAttribute("aria-sort")) === "descending",
+    );
+    await waitUntil("the busiest", async () => (await names())[0]?.startsWith("host69.test"));
+    await page.keyboard.press("Enter");
+    await waitUntil(
+      "ascending",
+      async () => (await head.getAttribute("aria-sort")) === "ascending",
+    );
+    assert.match((await names())[0] ?? "", /^host\d+\.test/);
+
+    const filter = page.getByLabel("Filter: Virtual hosts");
+    await filter.fill("HOST6");
+    await waitUntil("those", async () => (await rows.count()) === 11);
+    await page.locator("#vhosts-section [role=status]", { hasText: "11 of 71" }).waitFor();
+    assert.ok((await names()).every((name) => name.startsWith("host6")));
+    await filter.fill("no such host");
+    await waitUntil("none", async () => (await rows.count()) === 0);
+    // Others are as they were.
+    assert.equal(await page.locator("#mounts tbody tr").count(), 50);
+    assert.deepEqual(complaints, []);
+  });
+
+  test("says on top what somebody should see to", async (t) => {
+    const make = certificateMaker(t);
+    const browser = make && (await launchBrowser(t));
+    if (!browser) return;
+    const { cert, key } = make({ names: ["tls.test"], days: 3 });
+    const { vhosts } = conf();
+    const portico = await startPortico(t, {
+      conf: {
+        global: { "init-ssl": "1" },
+        vhosts: [
+          ...vhosts,
+          { name: "tls.test", port: 0, "host-ssl-cert": "cert", "host-ssl-key": "key" },
+        ],
+      },
+      files: { cert, key },
+      workers: 2,
+      expect: [/^Worker died/],
+    });
+    const { page, complaints } = await visit(browser, portico.url());
+    await page.locator("#certificate-alarm", { hasText: "tls.test" }).waitFor();
+    await page.locator("#certificates tr", { hasText: /tls\.test.*soon/ }).waitFor();
+    assert.equal(await page.locator("#death-alarm").count(), 0);
+    // The worker that does not serve the page, or the page comes back.
+    const [victim] = (await portico.status()).workers;
+    assert.ok(victim);
+    process.kill(victim.pid, "SIGKILL");
+    await page.locator("#death-alarm", { hasText: `worker ${victim.id},` }).waitFor();
+    await page.locator("#deaths li", { hasText: `process ${victim.pid}: SIGKILL` }).waitFor();
+    await live(page);
+    // A lost connection is no fault of the page.
+    assert.deepEqual(
+      complaints.filter((complaint) => !complaint.includes("WebSocket")),
+      [],
+    );
   });
 
   test("works from the keyboard, fits a phone and follows the dark", async (t) => {
@@ -272,7 +405,9 @@ suite("The status page", () => {
     assert.equal(await chart.getAttribute("aria-valuenow"), "0");
     await page.keyboard.press("ArrowRight");
     await waitUntil("the next", async () => (await chart.getAttribute("aria-valuenow")) === "1");
-    assert.match((await chart.getAttribute("aria-valuetext")) ?? "", /: HTTP \d+, WebSocket \d+$/);
+    // Before there were workers nobody knows.
+    const text = (await chart.getAttribute("aria-valuetext")) ?? "";
+    assert.match(text, /: HTTP (?:\d+|–), WebSocket (?:\d+|–)$/);
     // It stays where it was put while new numbers come.
     const second = await moment.textContent();
     const rows = await moments();
@@ -283,7 +418,7 @@ suite("The status page", () => {
 
     await page.getByLabel("2 min").focus();
     await page.keyboard.press("ArrowRight");
-    assert.equal(await page.getByLabel("5 min").isChecked(), true);
+    assert.equal(await page.getByLabel("10 min").isChecked(), true);
 
     const ground = (): Promise<string> =>
       page.evaluate("getComputedStyle(document.body).backgroundColor");
