@@ -124,7 +124,7 @@ suite("The demo in a browser", { skip: NO_BROWSER }, () => {
     await page.goto(`${portico.url()}/server-status`);
     await page.locator("#workers td", { hasText: "serving" }).first().waitFor();
     assert.equal(await page.locator("#workers tr").count(), 1 + 2);
-    await page.locator("#vhosts td", { hasText: "http://localhost:" }).waitFor();
+    await page.locator("#vhosts th", { hasText: "localhost:" }).waitFor();
     assert.equal(await page.locator("#mounts tr").count(), 1 + 4);
     assert.deepEqual(errors, []);
   });
