@@ -10,7 +10,7 @@ import type { Router } from "../router.ts";
 import type { ErrorName } from "./frame.ts";
 import type { FieldEncoder } from "./hpack-encoder.ts";
 import type { Http2Limits } from "./limits.ts";
-import type { ChunkPool } from "./output.ts";
+import type { ChunkPool } from "./chunk-pool.ts";
 import type { PreparedBlocks } from "./prepared-blocks.ts";
 
 export type Http2Context = {

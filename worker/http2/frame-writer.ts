@@ -57,12 +57,13 @@ export class FrameWriter {
     const isBare = body.length === 0;
     const isOrdinary =
       this.#peer.headerTableBytes >= this.#tableBytes && block.length <= MAX_FRAME_BYTES;
-    if (isOrdinary) output.frames(bytes, stream, dataAt);
+    if (isOrdinary) output.frames(bytes, stream, dataAt, body.length);
     else this.fields(stream, { pieces: [block], bytes: block.length }, isBare);
     if (isOrdinary && dataAt !== undefined) return output.bytes(body, 0, body.length);
     for (let at = 0; at < body.length; at += MAX_FRAME_BYTES) {
       const end = Math.min(at + MAX_FRAME_BYTES, body.length);
-      output.frame(frameType.data, end === body.length ? flag.endStream : 0, stream, end - at);
+      const flags = end === body.length ? flag.endStream : 0;
+      output.frame(frameType.data, flags, stream, end - at, body.length - end);
       output.bytes(body, at, end);
     }
   }

@@ -9,7 +9,7 @@ import { Http2Connection } from "./connection.ts";
 import type { Http2Context } from "./context.ts";
 import { createFieldEncoder } from "./hpack-encoder.ts";
 import { limitsFor, type Http2Limits } from "./limits.ts";
-import { createChunkPool } from "./output.ts";
+import { createChunkPool } from "./chunk-pool.ts";
 import { PreparedBlocks } from "./prepared-blocks.ts";
 
 /** Faults come as fast as clients can connect: one line tells of so many. */

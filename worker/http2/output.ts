@@ -1,26 +1,9 @@
-// What leaves a connection: frames are put one behind the other into large buffers, and all that gathered leaves in one write.
+// What leaves a connection: frames are put one behind the other into buffers, and all that gathered leaves in one write.
 // While the kernel has not taken one write there is no other.
 
 import type { Socket } from "node:net";
+import type { ChunkPool } from "./chunk-pool.ts";
 import { FRAME_HEADER_BYTES, frameType, type ErrorName, errorCode } from "./frame.ts";
-
-/** Of a buffer: a piece of 64 KB of a large body, in its frames, and some more. */
-const CHUNK_BYTES = 64 * 1024 + 1024;
-/** Buffers that wait to be used again, for all connections of a worker. */
-const MAX_SPARE = 64;
-
-/** Buffers that many connections take turns with. */
-export type ChunkPool = { take(): Buffer; give(chunk: Buffer): void };
-
-export function createChunkPool(): ChunkPool {
-  const spare: Buffer[] = [];
-  return {
-    take: () => spare.pop() ?? Buffer.allocUnsafeSlow(CHUNK_BYTES),
-    give(chunk) {
-      if (spare.length < MAX_SPARE) spare.push(chunk);
-    },
-  };
-}
 
 /** Who wants to know that the kernel has it. */
 export type Waiter = { taken(): void };
@@ -32,14 +15,15 @@ export class Output {
   readonly #onTaken: () => void;
   #chunk: Buffer | undefined;
   #used = 0;
-  #full: Buffer[] = [];
+  /** Those before it, and how much is in each. */
+  #full: Filled[] = [];
   /** Told when what is put in before now has been taken. */
   #waiting: Waiter[] = [];
   #waitingBytes = 0;
   /** The write that is on its way: its buffers, its bytes, and who waits for it. */
   #isWriting = false;
   #writingChunk: Buffer | undefined;
-  #writingFull: Buffer[] = [];
+  #writingFull: Filled[] = [];
   #writingBytes = 0;
   #writingFor: Waiter[] = [];
 
@@ -54,9 +38,9 @@ export class Output {
     return this.#waitingBytes;
   }
 
-  /** Begins a frame of `bytes`, which must follow. */
-  frame(type: number, flags: number, stream: number, bytes: number): void {
-    const chunk = this.#room(FRAME_HEADER_BYTES);
+  /** Begins a frame of `bytes`, which must follow; behind it come about `more` bytes of others. */
+  frame(type: number, flags: number, stream: number, bytes: number, more = 0): void {
+    const chunk = this.#room(FRAME_HEADER_BYTES, bytes + more);
     const at = this.#used;
     chunk[at] = bytes >> 16;
     chunk[at + 1] = bytes >> 8;
@@ -67,9 +51,9 @@ export class Output {
     this.#advance(FRAME_HEADER_BYTES);
   }
 
-  /** Copies frames whose stream is still open; the second begins at `second`. */
-  frames(source: Buffer, stream: number, second: number | undefined): void {
-    const chunk = this.#room(source.length);
+  /** Copies frames whose stream is still open; the second begins at `second`, and behind them come `more` bytes. */
+  frames(source: Buffer, stream: number, second: number | undefined, more: number): void {
+    const chunk = this.#room(source.length, more);
     const at = this.#used;
     chunk.set(source, at);
     fillStream(chunk, at, stream);
@@ -78,13 +62,13 @@ export class Output {
   }
 
   number32(value: number): void {
-    const chunk = this.#room(4);
+    const chunk = this.#room(4, 0);
     chunk.writeUInt32BE(value, this.#used);
     this.#advance(4);
   }
 
   number16(value: number): void {
-    const chunk = this.#room(2);
+    const chunk = this.#room(2, 0);
     chunk.writeUInt16BE(value, this.#used);
     this.#advance(2);
   }
@@ -92,8 +76,8 @@ export class Output {
   /** Copies a part of `source`. */
   bytes(source: Uint8Array, start: number, end: number): void {
     for (let from = start; from < end;) {
-      const chunk = this.#room(1);
-      const count = Math.min(end - from, CHUNK_BYTES - this.#used);
+      const chunk = this.#room(1, end - from);
+      const count = Math.min(end - from, chunk.length - this.#used);
       const isWhole = from === 0 && count === source.length;
       chunk.set(isWhole ? source : source.subarray(from, from + count), this.#used);
       this.#advance(count);
@@ -143,10 +127,11 @@ export class Output {
     }
     [this.#writingFull, this.#full] = [this.#full, this.#writingFull];
     socket.cork();
-    for (const chunk of this.#writingFull)
+    const end = this.#writingFull.at(-1);
+    for (const filled of this.#writingFull)
       socket.write(
-        chunk,
-        last || chunk !== this.#writingFull.at(-1) ? undefined : this.#whenWritten,
+        filled.chunk.subarray(0, filled.used),
+        last || filled !== end ? undefined : this.#whenWritten,
       );
     if (last) socket.write(last.subarray(0, lastBytes), this.#whenWritten);
     socket.uncork();
@@ -155,7 +140,7 @@ export class Output {
   /** The kernel has the write. */
   readonly #whenWritten = (error?: Error | null): void => {
     if (error) return;
-    for (const chunk of this.#writingFull) if (chunk.length === CHUNK_BYTES) this.#pool.give(chunk);
+    for (const { chunk } of this.#writingFull) this.#pool.give(chunk);
     this.#writingFull.length = 0;
     if (this.#writingChunk) this.#pool.give(this.#writingChunk);
     this.#writingChunk = undefined;
@@ -172,15 +157,17 @@ export class Output {
     this.#waitingBytes += bytes;
   }
 
-  /** A buffer with room for `bytes` in one piece, at #used. The rest of the one before may stay empty. */
-  #room(bytes: number): Buffer {
+  /** A buffer with room for `bytes` in one piece, at #used, and a new one for `more` behind them. The rest of the one before may stay empty. */
+  #room(bytes: number, more: number): Buffer {
     const chunk = this.#chunk;
-    if (chunk && CHUNK_BYTES - this.#used >= bytes) return chunk;
-    if (chunk) this.#full.push(chunk.length === this.#used ? chunk : chunk.subarray(0, this.#used));
+    if (chunk && chunk.length - this.#used >= bytes) return chunk;
+    if (chunk) this.#full.push({ chunk, used: this.#used });
     this.#used = 0;
-    return (this.#chunk = this.#pool.take());
+    return (this.#chunk = this.#pool.take(bytes + more));
   }
 }
+
+type Filled = { readonly chunk: Buffer; readonly used: number };
 
 /** Of the frame at `at`. */
 function fillStream(chunk: Buffer, at: number, stream: number): void {

@@ -134,7 +134,7 @@ export class Stream {
     const count = Math.min(left, MAX_FRAME_BYTES, connectionWindow, this.sendWindow);
     const isLast = count === left;
     const ends = isLast && this.endsAfterPending;
-    output.frame(frameType.data, ends ? flag.endStream : 0, this.id, count);
+    output.frame(frameType.data, ends ? flag.endStream : 0, this.id, count, left - count);
     if (pending) output.bytes(pending, pendingAt, pendingAt + count);
     this.pendingAt += count;
     this.sendWindow -= count;

@@ -7,10 +7,15 @@ import { promisify } from "node:util";
 import type { Piece } from "../../http/range.ts";
 import type { Content } from "../../http/representation.ts";
 
-/** What is read and sent at once. A transfer holds one of these, whatever the size of its file. */
+/** What is read and sent at once. A transfer holds one piece, whatever the size of its file. */
 export const PIECE_BYTES = 64 * 1024;
+/** The same where it is in memory: for each piece there is work that is the same for any size. */
+const CACHED_PIECE_BYTES = 128 * 1024;
 /** The same where a client is waited for and most of the file goes past this process. */
 const SMALL_PIECE_BYTES = 16 * 1024;
+
+/** Of the end of a piece: what a file that grows is known by. */
+const REMEMBERED_BYTES = 16 * 1024;
 
 /** The file is not what it was when it was opened. */
 export class FileChanged extends Error {
@@ -60,7 +65,7 @@ export type Shortcuts = {
 };
 
 /**
- * The pieces one after the other, none larger than PIECE_BYTES but for literal ones; the next is asked for when the one before
+ * The pieces one after the other, none larger than CACHED_PIECE_BYTES but for literal ones; the next is asked for when the one before
  * has been taken. What is passed in between is left out. Throws FileChanged, the first time before anything came.
  */
 export async function* readPieces(
@@ -74,20 +79,17 @@ export async function* readPieces(
       yield piece;
       continue;
     }
-    // Two in turn: the one before is what a file that grows is known by. New ones each time would keep the collector busy.
-    const buffers: [Buffer?, Buffer?] = [];
-    let turn: 0 | 1 = 0;
+    // The same for all pieces: new ones each time would keep the collector busy.
+    let buffer: Buffer | undefined;
     for (let at = piece.start; at < piece.end;) {
       const begins = shortcuts?.isCached(at) ?? false;
       // The first is small in any case: the client has it sooner.
       const isSmall = at === piece.start || (begins && shortcuts?.canPass);
-      const length = Math.min(isSmall ? SMALL_PIECE_BYTES : PIECE_BYTES, piece.end - at);
+      const most = isSmall ? SMALL_PIECE_BYTES : begins ? CACHED_PIECE_BYTES : PIECE_BYTES;
+      const length = Math.min(most, piece.end - at);
       const isCached = begins && shortcuts?.isCached(at + length - 1);
-      const kept = buffers[turn];
-      const whole = kept && kept.length >= length ? kept : Buffer.allocUnsafeSlow(length);
-      buffers[turn] = whole;
-      const bytes = whole.length === length ? whole : whole.subarray(0, length);
-      turn = turn === 0 ? 1 : 0;
+      if (!buffer || buffer.length < length) buffer = Buffer.allocUnsafeSlow(length);
+      const bytes = buffer.subarray(0, length);
       // To wait for a thread costs more than to copy a few pages that are in memory.
       if (isCached && content.kind === "descriptor") readCached(content.fd, bytes, at);
       else await readInto(content, bytes, at);
@@ -117,19 +119,22 @@ type Version = {
  */
 function watchVersion(file: OpenFile): Version {
   let seen = file.stat;
-  let before: { readonly bytes: Buffer; readonly at: number } | undefined;
+  let before: { readonly bytes: Buffer; length: number; at: number } | undefined;
   return {
     async check() {
       const now = look(file);
       if (isSame(now, seen)) return;
       if (now.size <= seen.size || !before) throw new FileChanged();
-      const again = Buffer.allocUnsafe(before.bytes.length);
+      const again = Buffer.allocUnsafe(before.length);
       await readInto(file, again, before.at);
-      if (!again.equals(before.bytes)) throw new FileChanged();
+      if (!again.equals(before.bytes.subarray(0, before.length))) throw new FileChanged();
       seen = now;
     },
     remember(bytes, at) {
-      before = { bytes, at };
+      const from = Math.max(0, bytes.length - REMEMBERED_BYTES);
+      before ??= { bytes: Buffer.allocUnsafeSlow(REMEMBERED_BYTES), length: 0, at: 0 };
+      before.length = bytes.copy(before.bytes, 0, from);
+      before.at = at + from;
     },
   };
 }
