@@ -40,35 +40,39 @@ async function reload(portico: Portico): Promise<void> {
   );
 }
 
-test("50 reloads under load lose nothing: fresh and kept connections, slow 10 MB downloads", async (t) => {
-  const portico = await startPortico(t, { conf: conf(), files, workers: 2 });
-  const url = portico.url();
-  const traffic = [
-    freshConnections(`${url}/small`, 4, { status: 200, bytes: SMALL.length }),
-    keptConnections(`${url}/small`, 4, { status: 200, bytes: SMALL.length }),
-    slowDownloads(`${url}/large`, 3, { status: 200, bytes: LARGE.length }),
-  ];
-  for (let n = 0; n < RELOADS; n += 1) await reload(portico);
-  const results = await Promise.all(traffic.map((each) => each.stop()));
-  assert.deepEqual(
-    results.flatMap((result) => result.failures),
-    [],
-  );
-  for (const [index, { answered }] of results.entries())
-    assert.ok(answered > 10, `client kind ${index} got ${answered} answers`);
-  t.diagnostic(
-    `answers: fresh ${results[0]?.answered}, kept ${results[1]?.answered}, slow 10 MB ${results[2]?.answered}`,
-  );
+test(
+  "50 reloads under load lose nothing: fresh and kept connections, slow 10 MB downloads",
+  { timeout: 600_000 },
+  async (t) => {
+    const portico = await startPortico(t, { conf: conf(), files, workers: 2 });
+    const url = portico.url();
+    const traffic = [
+      freshConnections(`${url}/small`, 4, { status: 200, bytes: SMALL.length }),
+      keptConnections(`${url}/small`, 4, { status: 200, bytes: SMALL.length }),
+      slowDownloads(`${url}/large`, 3, { status: 200, bytes: LARGE.length }),
+    ];
+    for (let n = 0; n < RELOADS; n += 1) await reload(portico);
+    const results = await Promise.all(traffic.map((each) => each.stop()));
+    assert.deepEqual(
+      results.flatMap((result) => result.failures),
+      [],
+    );
+    for (const [index, { answered }] of results.entries())
+      assert.ok(answered > 10, `client kind ${index} got ${answered} answers`);
+    t.diagnostic(
+      `answers: fresh ${results[0]?.answered}, kept ${results[1]?.answered}, slow 10 MB ${results[2]?.answered}`,
+    );
 
-  const requests = results.reduce((sum, result) => sum + result.answered, 0);
-  const board = await waitUntil("the totals to hold every request", async () => {
-    const status = await portico.status();
-    return status.totals.requests >= requests && status;
-  });
-  assert.equal(board.totals.requests, requests);
-  assert.equal(board.totals.status2xx, requests);
-  assert.equal(board.samplesLost, 0);
-});
+    const requests = results.reduce((sum, result) => sum + result.answered, 0);
+    const board = await waitUntil("the totals to hold every request", async () => {
+      const status = await portico.status();
+      return status.totals.requests >= requests && status;
+    });
+    assert.equal(board.totals.requests, requests);
+    assert.equal(board.totals.status2xx, requests);
+    assert.equal(board.samplesLost, 0);
+  },
+);
 
 test("a reload onto a configuration with an error changes nothing and names the place", async (t) => {
   const portico = await startPortico(t, {
