@@ -53,6 +53,12 @@ export type BoardFacts = {
   readonly nats: BoardNats | undefined;
 };
 
+/** What of a worker decides about its counts. */
+export type CountedWorker = Pick<
+  WorkerProcess,
+  "id" | "slot" | "generation" | "pid" | "servedAt" | "kill"
+>;
+
 /** What was described already, for a configuration as it is served. */
 type Described = {
   readonly of: readonly unknown[];
@@ -62,10 +68,10 @@ type Described = {
 
 /** The board of one supervisor. */
 export class StatsBoard {
-  readonly #tallies = new Map<WorkerProcess, Tally>();
+  readonly #tallies = new Map<CountedWorker, Tally>();
   readonly #totals = new Totals();
   readonly #generations = new Map<number, VhostCounters>();
-  readonly #left = new WeakSet<WorkerProcess>();
+  readonly #left = new WeakSet<CountedWorker>();
   readonly #history = new History();
   #deaths: readonly BoardDeath[] = [];
   #samplesLost = 0;
@@ -82,7 +88,7 @@ export class StatsBoard {
   }
 
   /** What a worker says it has counted since it started. */
-  record(worker: WorkerProcess, sample: Sample, last: boolean): void {
+  record(worker: CountedWorker, sample: Sample, last: boolean): void {
     if (this.#left.has(worker)) return;
     let tally = this.#tallies.get(worker);
     if (!tally) this.#tallies.set(worker, (tally = emptyTally()));
@@ -93,15 +99,15 @@ export class StatsBoard {
     this.#forget(worker);
   }
 
-  /** A worker is gone. Without a final sample its last interval is lost, and said to be. */
-  depart(worker: WorkerProcess): void {
-    if (!this.#tallies.has(worker)) return;
-    this.#samplesLost += 1;
+  /** A worker is gone. If it served anybody, its last interval is lost without a final sample, and said to be. */
+  depart(worker: CountedWorker): void {
+    if (this.#left.has(worker)) return;
+    if (worker.servedAt !== undefined) this.#samplesLost += 1;
     this.#forget(worker);
   }
 
   /** A worker that served is replaced, because of `why`. */
-  countRestart({ id, slot, pid }: Pick<WorkerProcess, "id" | "slot" | "pid">, why: string): void {
+  countRestart({ id, slot, pid }: CountedWorker, why: string): void {
     this.#restarts += 1;
     const death = { at: Date.now(), worker: id, slot, pid, why };
     this.#deaths = [death, ...this.#deaths].slice(0, MAX_DEATHS);
@@ -278,7 +284,7 @@ export class StatsBoard {
     return sum;
   }
 
-  #forget(worker: WorkerProcess): void {
+  #forget(worker: CountedWorker): void {
     const tally = this.#tallies.get(worker);
     this.#tallies.delete(worker);
     if (tally) this.#totals.leave(tally);

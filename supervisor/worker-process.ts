@@ -66,6 +66,7 @@ export class WorkerProcess {
   readonly #onWithdrawn: () => void;
   #endReason = "";
   #endsAt: number | undefined;
+  #servedAt: number | undefined;
 
   constructor(spec: WorkerSpec, events: WorkerEvents) {
     this.#activity = spec.activity;
@@ -140,6 +141,11 @@ export class WorkerProcess {
     this.#channel.send("stop", { withinMs });
   }
 
+  /** Since when it accepts, or did, milliseconds since the epoch. */
+  get servedAt(): number | undefined {
+    return this.#servedAt;
+  }
+
   /** When it is over at the latest, milliseconds since the epoch; undefined while it serves. */
   get endsAt(): number | undefined {
     return this.#endsAt;
@@ -210,6 +216,7 @@ export class WorkerProcess {
       rejected: ({ problems }) => events.rejected(this, problems),
       serving: () => {
         this.#enter("serving");
+        this.#servedAt ??= Date.now();
         events.serving(this);
       },
       leaving: ({ reason }) => {
