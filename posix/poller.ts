@@ -15,6 +15,21 @@ export const WRITABLE = 0x4;
 /** Told whether asked for or not. */
 export const BROKEN = 0x8 | 0x10;
 
+/** Failures of accept(2) that concern one client, who has gone or whose network has: the next one may do better. */
+export const PASSING_ACCEPT_ERRORS: ReadonlySet<string> = new Set([
+  "ECONNABORTED",
+  "EHOSTDOWN",
+  "EHOSTUNREACH",
+  "EINTR",
+  "ENETDOWN",
+  "ENETUNREACH",
+  "ENONET",
+  "ENOPROTOOPT",
+  "EOPNOTSUPP",
+  "EPERM",
+  "EPROTO",
+]);
+
 /** Read at once from one socket. */
 const READ_BYTES = 64 * 1024;
 /** Looked at in one turn of the event loop; what is left is told in the next. */
@@ -270,6 +285,7 @@ function createAlarm(
     isOn = false;
     stop(handle);
     uvClose(handle, null);
+    koffi.unregister(callback);
     process.off("exit", end);
   }
   // Behind that there is no JavaScript to call any more, but libuv turns on to close what it has.

@@ -2,7 +2,7 @@
 // kernel's queue, as they do while no descriptor is left. Nothing that fails here ends it.
 
 import { getSystemErrorName } from "node:util";
-import { EAGAIN, READABLE, type Poller } from "../posix/poller.ts";
+import { EAGAIN, PASSING_ACCEPT_ERRORS, READABLE, type Poller } from "../posix/poller.ts";
 
 /** Connections the kernel queues while nobody has room, as where workers listen. */
 const BACKLOG = 4096;
@@ -10,21 +10,6 @@ const BACKLOG = 4096;
 const MAX_BATCH = 64;
 /** After a failure, such as EMFILE, a socket is left alone for so long. */
 const PAUSE_MS = 100;
-
-/** The client has gone, or its network has: the next one may do better (accept(2)). */
-const PASSING: ReadonlySet<string> = new Set([
-  "ECONNABORTED",
-  "EHOSTDOWN",
-  "EHOSTUNREACH",
-  "EINTR",
-  "ENETDOWN",
-  "ENETUNREACH",
-  "ENONET",
-  "ENOPROTOOPT",
-  "EOPNOTSUPP",
-  "EPERM",
-  "EPROTO",
-]);
 
 /** A socket to accept on. */
 export type IntakeSocket = {
@@ -105,7 +90,7 @@ export class Intake {
       }
       if (accepted === -EAGAIN) return;
       const code = getSystemErrorName(accepted);
-      if (!PASSING.has(code)) return this.#fail(socket, code);
+      if (!PASSING_ACCEPT_ERRORS.has(code)) return this.#fail(socket, code);
     }
   }
 

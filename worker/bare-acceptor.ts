@@ -5,8 +5,10 @@ import { getSystemErrorName } from "node:util";
 import type { WorkerListener } from "../ipc/messages.ts";
 import type { Logger } from "../log/logger.ts";
 import {
+  EAGAIN,
   EMFILE,
   ENFILE,
+  PASSING_ACCEPT_ERRORS,
   READABLE,
   type Polled,
   type Poller,
@@ -78,9 +80,10 @@ export function createBareAcceptor(
       for (let taken = 0; taken < ACCEPTS_AT_ONCE && isListening; taken += 1) {
         const client = poller.accept(listening);
         if (client < 0) {
+          // Another worker has it.
+          if (client === -EAGAIN) return;
           const error = systemError(client, "accept");
-          // Another worker has it, or it has left.
-          if (HARMLESS.has(error.code)) return;
+          if (PASSING_ACCEPT_ERRORS.has(error.code)) continue;
           const isFull = client === -EMFILE || client === -ENFILE;
           if (!isFull || !turnAway()) takeRest();
           return complain(error);
@@ -113,8 +116,6 @@ export function createBareAcceptor(
     },
   };
 }
-
-const HARMLESS: ReadonlySet<string> = new Set(["EAGAIN", "ECONNABORTED", "EINTR", "EPROTO"]);
 
 function openReserve(): number {
   try {

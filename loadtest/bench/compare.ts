@@ -11,8 +11,10 @@ import { checkAnswer } from "./check-answer.ts";
 import { makeCertificate, startContender, urlOf } from "./contenders.ts";
 import { measureIdle } from "./idle.ts";
 import { describeMachine } from "./machine.ts";
+import { chosenRows, positive } from "./options.ts";
 import type { Comparison, IdleResult, RowResult, Summary } from "./result.ts";
-import { makeSite, type Server } from "./servers.ts";
+import { createServerPool } from "./server-pool.ts";
+import { makeSite } from "./servers.ts";
 import { works, type Contender, type Work } from "./works.ts";
 import { medianOf, round, runWrk, type Round } from "./wrk.ts";
 
@@ -32,25 +34,22 @@ const rounds = positive("rounds", values.rounds);
 const secs = positive("secs", values.secs);
 const connections = positive("connections", values.connections);
 const keys = [...works.map(({ key }) => key), IDLE];
-const wanted = values.rows?.split(",") ?? keys;
-const unknown = wanted.filter((key) => !keys.includes(key));
-if (unknown.length > 0)
-  throw new Error(`There is no row ${unknown.join(", ")}; there are ${keys.join(", ")}`);
+const wanted = chosenRows(values.rows, keys);
 
 const machine = describeMachine();
 const root = mkdtempSync(join(tmpdir(), "portico-bench-"));
-const running = new Map<Contender, Server>();
+const servers = createServerPool<Contender>((contender) => startContender(root, contender));
 try {
   makeSite(root);
   makeCertificate(root);
   const rows: RowResult[] = [];
   for (const work of works.filter(({ key }) => wanted.includes(key)))
     rows.push(await compare(work));
-  await stopAll();
+  await servers.end();
   const idle = wanted.includes(IDLE) ? await compareIdle() : undefined;
   save(rows, idle);
 } finally {
-  await stopAll();
+  await servers.end();
   rmSync(root, { recursive: true, force: true });
 }
 
@@ -60,10 +59,10 @@ async function compare(work: Work): Promise<RowResult> {
   const agreed = new Set<string | undefined>();
   const measured = new Map<Contender, Round[]>();
   const run = async (contender: Contender, duration: number): Promise<Round> =>
-    runWrk(await start(contender), urlOf(contender, work.path, work.secure), args, duration);
+    runWrk(await servers.get(contender), urlOf(contender, work.path, work.secure), args, duration);
 
   for (const contender of work.contenders) {
-    await start(contender);
+    await servers.get(contender);
     agreed.add(await checkAnswer(urlOf(contender, work.path, work.secure), work));
     await run(contender, WARM_SECS);
     measured.set(contender, []);
@@ -124,26 +123,12 @@ function summarize(contender: Contender, list: readonly Round[]): Summary {
 async function compareIdle(): Promise<IdleResult> {
   const bytes: Record<string, number> = {};
   for (const contender of ["portico", "nginx"] as const) {
-    bytes[contender] = await measureIdle(await start(contender), connections);
-    await stopAll();
+    bytes[contender] = await measureIdle(await servers.get(contender), connections);
+    await servers.end();
   }
   const result = { connections, bar: 5 * 1024, goal: 3.5 * 1024, bytesEach: bytes };
   console.log("idle connections", JSON.stringify(result));
   return result;
-}
-
-async function start(contender: Contender): Promise<Server> {
-  const known = running.get(contender);
-  if (known) return known;
-  const server = await startContender(root, contender);
-  running.set(contender, server);
-  return server;
-}
-
-async function stopAll(): Promise<void> {
-  const servers = [...running.values()];
-  running.clear();
-  await Promise.all(servers.map((server) => server.stop()));
 }
 
 /** Rows that were not asked for keep what they had, if it was measured with the same version. */
@@ -167,11 +152,4 @@ function save(rows: readonly RowResult[], idle: IdleResult | undefined): void {
     ...(lastIdle && { idle: lastIdle }),
   };
   writeFileSync(RESULT, `${JSON.stringify(report, undefined, 2)}\n`);
-}
-
-function positive(name: string, text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1)
-    throw new Error(`--${name} wants a whole number of at least 1, not "${text}"`);
-  return value;
 }

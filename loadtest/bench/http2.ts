@@ -14,7 +14,9 @@ import { makeHttp2Site, startHttp2Contender } from "./http2-contenders.ts";
 import { measureHttp2Idle } from "./http2-idle.ts";
 import { http2Works, IDLE_BAR, type Http2Contender, type Http2Work } from "./http2-works.ts";
 import { describeMachine } from "./machine.ts";
+import { chosenRows, positive } from "./options.ts";
 import type { Http2Comparison, Http2IdleResult, Http2RowResult } from "./result.ts";
+import { createServerPool } from "./server-pool.ts";
 import type { Server } from "./servers.ts";
 import { medianOf, round } from "./wrk.ts";
 
@@ -31,24 +33,23 @@ const { values } = parseArgs({
 const rounds = positive("rounds", values.rounds);
 const connections = positive("connections", values.connections);
 const keys = [...http2Works.map(({ key }) => key), IDLE];
-const wanted = values.rows?.split(",") ?? keys;
-const unknown = wanted.filter((key) => !keys.includes(key));
-if (unknown.length > 0)
-  throw new Error(`There is no row ${unknown.join(", ")}; there are ${keys.join(", ")}`);
+const wanted = chosenRows(values.rows, keys);
 
 const machine = describeMachine();
 const root = mkdtempSync(join(tmpdir(), "portico-bench-"));
-const running = new Map<Http2Contender, Server>();
+const servers = createServerPool<Http2Contender>((contender) =>
+  startHttp2Contender(root, contender),
+);
 try {
   const upload = makeHttp2Site(root);
   makeCertificate(root);
   const rows: Http2RowResult[] = [];
   for (const work of http2Works.filter(({ key }) => wanted.includes(key)))
     rows.push(await compare(work, upload));
-  await stopAll();
+  await servers.end();
   save(rows, wanted.includes(IDLE) ? await compareIdle() : undefined);
 } finally {
-  await stopAll();
+  await servers.end();
   rmSync(root, { recursive: true, force: true });
 }
 
@@ -57,11 +58,11 @@ async function compare(work: Http2Work, upload: string): Promise<Http2RowResult>
   const args = work.h2load.map((arg) => (arg === "{upload}" ? upload : arg));
   const measured = new Map<Http2Contender, Http2Round[]>();
   const run = async (contender: Http2Contender): Promise<Http2Round> => {
-    const server = await start(contender);
+    const server = await servers.get(contender);
     return runH2load(server, urlOf(server, work), args, work.bytes === undefined);
   };
   for (const contender of contenders) {
-    checkAnswer(await start(contender), work, upload);
+    checkAnswer(await servers.get(contender), work, upload);
     await run(contender);
     measured.set(contender, []);
   }
@@ -115,26 +116,12 @@ function summarize(
 async function compareIdle(): Promise<Http2IdleResult> {
   const bytesEach: Record<string, number> = {};
   for (const contender of ["portico", "nginx", "node:http2"] as const) {
-    bytesEach[contender] = await measureHttp2Idle(await start(contender), connections);
-    await stopAll();
+    bytesEach[contender] = await measureHttp2Idle(await servers.get(contender), connections);
+    await servers.end();
   }
   const result = { connections, bar: IDLE_BAR, bytesEach };
   console.log("idle connections", result);
   return result;
-}
-
-async function start(contender: Http2Contender): Promise<Server> {
-  const known = running.get(contender);
-  if (known) return known;
-  const server = await startHttp2Contender(root, contender);
-  running.set(contender, server);
-  return server;
-}
-
-async function stopAll(): Promise<void> {
-  const servers = [...running.values()];
-  running.clear();
-  await Promise.all(servers.map((server) => server.stop()));
 }
 
 function urlOf({ port }: Server, { path }: Http2Work): string {
@@ -178,11 +165,4 @@ function save(rows: readonly Http2RowResult[], idle: Http2IdleResult | undefined
 
 function h2loadVersion(): string {
   return spawnSync("h2load", ["--version"], { encoding: "utf8" }).stdout.trim();
-}
-
-function positive(name: string, text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1)
-    throw new Error(`--${name} wants a whole number of at least 1, not "${text}"`);
-  return value;
 }

@@ -73,7 +73,7 @@ ${losses(compared, idle)}
 ${overHttp2 ? http2Section(overHttp2) : ""}
 ## What else is measured
 
-\`node loadtest/bench/NAME.ts\`: \`handshakes\` (TLS handshakes), \`cgi\` (CGI against lighttpd), \`websocket\`, \`config-scale\`
+\`node bin/node.mjs loadtest/bench/NAME.ts\`: \`handshakes\` (TLS handshakes), \`cgi\` (CGI against lighttpd), \`websocket\`, \`config-scale\`
 (configurations of 1,000 vhosts), \`soak\` (memory under millions of mixed requests). Each says at its top what it needs and where it writes.
 
 ${distributionLine(JSON.parse(readFileSync(DISTRIBUTION, "utf8")) as Distribution)}
