@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, utimesSync } from "node:fs";
 import net from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -214,6 +214,8 @@ test(
   },
 );
 
+const LONG_AGO_SECS = 1_700_000_000;
+
 test("a disk that cannot be read cuts the answer, and others are served", LINUX_ONLY, async (t) => {
   const strace = needs(t, "strace", ["strace"]);
   if (strace === undefined) return;
@@ -223,6 +225,8 @@ test("a disk that cannot be read cuts the answer, and others are served", LINUX_
     workers: 1,
     expect: [/^A request failed/],
   });
+  // A file that was written a moment ago is not kept in memory.
+  utimesSync(join(portico.directory, "public/small"), LONG_AGO_SECS, LONG_AGO_SECS);
   await fetchOnce(`${portico.url()}/small`, false, expected);
   const [worker] = await servingPids(portico);
   const calls = "pread64,preadv,preadv2,sendfile";
