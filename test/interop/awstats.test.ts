@@ -82,4 +82,6 @@ test("awstats reports what its own server logged, to whom the password file know
     /Access to statistics is only allowed/,
   );
   assert.equal((await fetch(`${portico.url()}/cgi-bin/awstats.pl`)).status, 401);
+  // Before its log goes, which it would notice.
+  assert.equal(await portico.stop(), 0);
 });
