@@ -75,6 +75,16 @@ export function formatStatus(board: Board): string {
       ),
     );
   lines.push("", ...formatCounters(board));
+  const counted = board.vhosts.flatMap(({ key, protocolCounts = {} }) =>
+    Object.entries(protocolCounts).map(([protocol, counters]) => [
+      protocol,
+      key,
+      Object.entries(counters)
+        .map(([name, count]) => `${count} ${name}`)
+        .join(", "),
+    ]),
+  );
+  if (counted.length > 0) lines.push("", ...table(["PROTOCOL", "VHOST", "COUNTED"], counted));
   const certificates = board.vhosts.flatMap(({ key, certificate }) =>
     certificate ? [formatCertificate(key, certificate)] : [],
   );

@@ -72,6 +72,8 @@ export type BoardVhost = {
   readonly certificate?: BoardCertificate;
   readonly mounts: readonly BoardMount[];
   readonly protocols: readonly string[];
+  /** What protocols have counted themselves, by protocol and name; absent where none has. */
+  readonly protocolCounts?: Readonly<Record<string, Readonly<Record<string, number>>>>;
   readonly counters: VhostCounters;
 };
 

@@ -142,7 +142,14 @@ export const sample = object({
   cgi: record(cgiCounters),
   cgiGauges: record(cgiGauges),
   gauges: workerGauges,
+  /** What protocols count themselves, by protocolScope(): those that counted anything since the sample before. */
+  protocols: record(record(count())),
 });
+
+/** Counters that one protocol may have on a vhost. */
+export const MAX_PROTOCOL_COUNTERS = 32;
+/** What such a counter may be called. */
+export const PROTOCOL_COUNTER = /^[a-z][a-z0-9_]{0,62}$/;
 
 export type VhostCounters = Infer<typeof vhostCounters>;
 export type MountCounters = Infer<typeof mountCounters>;

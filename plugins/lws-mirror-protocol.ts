@@ -38,6 +38,7 @@ export default defineProtocol({
       message(peer, message) {
         const room = roomOf.get(peer);
         if (room === undefined) return;
+        context.count("messages");
         // A binary frame need not be UTF-8, but the text frames made of it must.
         const text = message.toString("utf8");
         deliver(room, text);

@@ -262,7 +262,7 @@ function describeChanges(board: Board, before: Board): object {
 }
 
 function describeVhost(vhost: BoardVhost, before: BoardVhost): object {
-  const { counters, certificate, mounts } = vhost;
+  const { counters, certificate, protocolCounts, mounts } = vhost;
   const changed = mounts.flatMap(({ counters: own, cgi }, index) => {
     const known = before.mounts[index];
     // These two grow with any other.
@@ -271,7 +271,7 @@ function describeVhost(vhost: BoardVhost, before: BoardVhost): object {
     const isStill = isSame && JSON.stringify(cgi) === JSON.stringify(known?.cgi);
     return isStill ? [] : [[index, { counters: own, cgi }]];
   });
-  return { counters, certificate, mounts: changed };
+  return { counters, certificate, protocolCounts, mounts: changed };
 }
 
 /** Each row but the first as what its numbers are more than those before: that is mostly zeros. */

@@ -1,7 +1,7 @@
 // The statistics of all workers as one board: what they have counted together, and how each that lives stands. A worker killed
 // with -9 takes at most its last interval with it; that is counted.
 
-import { vhostKey } from "../config/listeners.ts";
+import { protocolScope, vhostKey } from "../config/listeners.ts";
 import type { ServerConfig } from "../config/server.ts";
 import type {
   Board,
@@ -204,6 +204,7 @@ export class StatsBoard {
         ...this.#describeMount(mountKey(key, mount.mountpoint)),
       })),
       protocols: vhost["ws-protocols"].map((protocol) => protocol.name),
+      ...this.#describeProtocols(vhost),
       counters: counters ? copyOf(counters) : emptyVhostCounters(),
     };
   }
@@ -220,6 +221,14 @@ export class StatsBoard {
       ...(counters && { counters: copyOf(counters) }),
       ...(programs && { cgi: { ...programs, ...gauges } }),
     };
+  }
+
+  #describeProtocols(vhost: ServerConfig["vhosts"][number]): Pick<BoardVhost, "protocolCounts"> {
+    const counted = vhost["ws-protocols"].flatMap(({ name }) => {
+      const sums = this.#totals.protocols.get(protocolScope(vhost, name));
+      return sums ? [[name, Object.fromEntries(sums)] as const] : [];
+    });
+    return counted.length > 0 ? { protocolCounts: Object.fromEntries(counted) } : {};
   }
 
   #describeGeneration(generation: Generation): Board["generations"][number] {

@@ -1,7 +1,7 @@
 // What all workers have counted, those that left included. Samples are cumulative, so only what grew since the sample before is
 // added, and sums never go back; a sample that says otherwise, or counts what is not configured, is not of our making.
 
-import { vhostKey } from "../config/listeners.ts";
+import { protocolScope, vhostKey } from "../config/listeners.ts";
 import type { ServerConfig } from "../config/server.ts";
 import {
   addGrowth,
@@ -11,7 +11,9 @@ import {
   emptyVhostCounters,
   emptyWorkerCounters,
   hasGrown,
+  MAX_PROTOCOL_COUNTERS,
   mountKey,
+  PROTOCOL_COUNTER,
   type CgiCounters,
   type CgiGauges,
   type MountCounters,
@@ -21,12 +23,16 @@ import {
   type WorkerGauges,
 } from "../ipc/stats.ts";
 
+/** Names of its own that are added up for one protocol: what is called anew with each reload must not grow for ever. */
+const MAX_PROTOCOL_SUMS = 4 * MAX_PROTOCOL_COUNTERS;
+
 /** What one worker has said so far. */
 export type Tally = {
   readonly vhosts: Map<string, VhostCounters>;
   readonly mounts: Map<string, MountCounters>;
   readonly cgi: Map<string, CgiCounters>;
   cgiGauges: Readonly<Record<string, CgiGauges>>;
+  readonly protocols: Map<string, Readonly<Record<string, number>>>;
   counters: WorkerCounters;
   gauges: WorkerGauges;
   /** Over all vhosts. */
@@ -40,6 +46,7 @@ export function emptyTally(): Tally {
     mounts: new Map(),
     cgi: new Map(),
     cgiGauges: {},
+    protocols: new Map(),
     counters: emptyWorkerCounters(),
     gauges: emptyGauges(),
     sum: emptyVhostCounters(),
@@ -51,12 +58,14 @@ export class Totals {
   readonly vhosts = new Map<string, VhostCounters>();
   readonly mounts = new Map<string, MountCounters>();
   readonly cgi = new Map<string, CgiCounters>();
+  /** By protocolScope() and by the protocol's own names. */
+  readonly protocols = new Map<string, Map<string, number>>();
   readonly counters: WorkerCounters = emptyWorkerCounters();
   /** Over all vhosts there ever were. */
   readonly sum: VhostCounters = emptyVhostCounters();
   /** Vhosts of which anything has changed; whoever shows them takes their keys out. */
   readonly changed = new Set<string>();
-  /** Names that any configuration of this server has had, and for mounts the vhost. */
+  /** Names that any configuration of this server has had, and for mounts and protocols the vhost. */
   readonly #vhostOf = new Map<string, string>();
 
   /** From now on workers may have this configuration. */
@@ -65,15 +74,25 @@ export class Totals {
       const key = vhostKey(vhost);
       this.#vhostOf.set(key, key);
       for (const { mountpoint } of vhost.mounts) this.#vhostOf.set(mountKey(key, mountpoint), key);
+      for (const { name } of vhost["ws-protocols"])
+        this.#vhostOf.set(protocolScope(vhost, name), key);
     }
   }
 
   /** Adds what a worker has counted since its last sample, to `also` too. What is wrong with the sample, in words, where nothing is added. */
   add(tally: Tally, sample: Sample, also: readonly VhostCounters[]): string | undefined {
     // Sums outlive workers, so names of a worker's own making would be kept for ever.
-    for (const table of [sample.vhosts, sample.mounts, sample.cgi, sample.cgiGauges])
+    for (const table of [
+      sample.vhosts,
+      sample.mounts,
+      sample.cgi,
+      sample.cgiGauges,
+      sample.protocols,
+    ])
       for (const name of Object.keys(table))
         if (!this.#vhostOf.has(name)) return "Sent statistics of what is not configured";
+    if (!Object.values(sample.protocols).every(mayBeCounted))
+      return "Sent counters that no protocol may have";
     if (!this.#isGrowth(tally, sample)) return "Sent statistics that go back";
 
     for (const [key, now] of Object.entries(sample.vhosts)) {
@@ -96,6 +115,11 @@ export class Totals {
       tally.cgi.set(key, now);
       this.#touch(key);
     }
+    for (const [scope, now] of Object.entries(sample.protocols)) {
+      addNames(entryOf(this.protocols, scope, newSums), now, tally.protocols.get(scope));
+      tally.protocols.set(scope, now);
+      this.#touch(scope);
+    }
     addGrowth(this.counters, sample.counters, tally.counters);
     tally.counters = sample.counters;
     tally.gauges = sample.gauges;
@@ -108,17 +132,20 @@ export class Totals {
     for (const key of Object.keys(tally.cgiGauges)) this.#touch(key);
   }
 
-  #isGrowth(tally: Tally, { vhosts, mounts, cgi, counters }: Sample): boolean {
+  #isGrowth(tally: Tally, { vhosts, mounts, cgi, counters, protocols }: Sample): boolean {
     return (
       hasGrown(counters, tally.counters) &&
       haveGrown(vhosts, tally.vhosts) &&
       haveGrown(mounts, tally.mounts) &&
-      haveGrown(cgi, tally.cgi)
+      haveGrown(cgi, tally.cgi) &&
+      Object.entries(protocols).every(([scope, now]) =>
+        areNamesGrown(now, tally.protocols.get(scope)),
+      )
     );
   }
 
-  #touch(mount: string): void {
-    const key = this.#vhostOf.get(mount);
+  #touch(mountOrProtocol: string): void {
+    const key = this.#vhostOf.get(mountOrProtocol);
     if (key !== undefined) this.changed.add(key);
   }
 }
@@ -131,6 +158,36 @@ function haveGrown<C extends Record<string, number | number[]>>(
     const old = before.get(key);
     return old === undefined || hasGrown(counters, old);
   });
+}
+
+const newSums = (): Map<string, number> => new Map();
+
+function mayBeCounted(counts: Readonly<Record<string, number>>): boolean {
+  const names = Object.keys(counts);
+  return (
+    names.length <= MAX_PROTOCOL_COUNTERS && names.every((name) => PROTOCOL_COUNTER.test(name))
+  );
+}
+
+/** Whether all those before are there still, and none is less than it was. */
+function areNamesGrown(
+  now: Readonly<Record<string, number>>,
+  before: Readonly<Record<string, number>> = {},
+): boolean {
+  const values = new Map(Object.entries(now));
+  return Object.entries(before).every(([name, old]) => (values.get(name) ?? -1) >= old);
+}
+
+function addNames(
+  sums: Map<string, number>,
+  now: Readonly<Record<string, number>>,
+  before: Readonly<Record<string, number>> = {},
+): void {
+  const old = new Map(Object.entries(before));
+  for (const [name, value] of Object.entries(now)) {
+    if (!sums.has(name) && sums.size >= MAX_PROTOCOL_SUMS) continue;
+    sums.set(name, (sums.get(name) ?? 0) + value - (old.get(name) ?? 0));
+  }
 }
 
 function entryOf<V>(table: Map<string, V>, key: string, make: () => V): V {

@@ -38,9 +38,15 @@ export type Counters = {
   mounts(): Iterable<readonly [key: string, counters: MountTally]>;
   /** The counters of one mount of programs, made on first use. */
   cgi(mount: string): CgiCounters;
+  /** What a protocol counts itself, by protocolScope(); made on first use. */
+  protocol(scope: string): ProtocolCounts;
+  protocols(): Iterable<readonly [scope: string, counts: ProtocolCounts]>;
   /** Those of mounts that were asked for a program. */
   cgiMounts(): [mount: string, counters: CgiCounters][];
 };
+
+/** By name, without a prototype. */
+export type ProtocolCounts = Record<string, number>;
 
 /** Shared by all mounts that nobody has asked for anything: a site may have ten thousand. */
 const NOTHING_TIMED: number[] = [];
@@ -74,6 +80,7 @@ export function createCounters(): Counters {
   const cgi = new Map<string, CgiCounters>();
   const vhosts = new Map<string, VhostCounters>();
   const mounts = new Map<string, MountTally>();
+  const protocols = new Map<string, ProtocolCounts>();
   return {
     worker: emptyWorkerCounters(),
     openConnections: 0,
@@ -100,6 +107,12 @@ export function createCounters(): Counters {
       if (!counters) cgi.set(mount, (counters = emptyCgi()));
       return counters;
     },
+    protocol(scope) {
+      let counts = protocols.get(scope);
+      if (!counts) protocols.set(scope, (counts = Object.create(null) as ProtocolCounts));
+      return counts;
+    },
+    protocols: () => protocols,
     cgiMounts: () => [...cgi].filter(([, counters]) => Object.values(counters).some(Boolean)),
   };
 }

@@ -8,12 +8,15 @@ import type { Logger } from "../log/logger.ts";
 import type { Activity } from "./activity.ts";
 import type { BoardClient } from "./board-client.ts";
 import type { BusClient } from "./bus.ts";
+import type { Counters } from "./counters.ts";
+import { createCount } from "./protocol-counts.ts";
 import type { ProtocolHost } from "./protocol-host.ts";
 import type { ProtocolContext } from "./protocol.ts";
 import type { StoreClient } from "./store.ts";
 
 export type ProtocolServices = {
   readonly configuration: Configuration;
+  readonly counters: Pick<Counters, "protocol">;
   readonly log: Logger;
   readonly bus: BusClient;
   readonly store: StoreClient;
@@ -59,6 +62,7 @@ export function createProtocolContext(
     version: configuration.version,
     worker: configuration.worker,
     log,
+    count: createCount(services.counters.protocol(scope)),
     bus: {
       publish: (topic, message) => bus.publish(topic, message),
       subscribe: (topic, listener) => bus.subscribe(topic, guard(listener)),

@@ -78,6 +78,11 @@ export type ProtocolContext = {
   /** This worker, unique while the server runs. */
   readonly worker: number;
   readonly log: Logger;
+  /**
+   * Adds to a counter of the protocol's own, 1 unless told otherwise: the statistics show its sum over all workers and generations.
+   * Throws RangeError for a name that is not lower-case letters, digits and "_", for the 33rd name, and for less than 0.
+   */
+  readonly count: (name: string, by?: number) => void;
   readonly bus: Bus;
   readonly store: Store;
   /** The supervisor's statistics, about once a second while anybody watches. Vhosts and mounts that did not change are the same objects as before. Returns the way to stop. */

@@ -1,11 +1,11 @@
 // Once a second: a sign of life, and what was counted so far. A sample that cannot be sent now is left out, not queued:
-// the next one holds everything it held. Vhosts and mounts that counted nothing since they were last sent are left out too.
+// the next one holds everything it held. Vhosts, mounts and protocols that counted nothing since they were last sent are left out too.
 
 import { getHeapStatistics } from "node:v8";
 import { monitorEventLoopDelay, performance } from "node:perf_hooks";
 import type { MountCounters, Sample, VhostCounters } from "../ipc/stats.ts";
 import type { WorkerChannel } from "./bus.ts";
-import type { CgiCounters, Counters } from "./counters.ts";
+import type { CgiCounters, Counters, ProtocolCounts } from "./counters.ts";
 
 const INTERVAL_MS = 1_000;
 const DELAY_RESOLUTION_MS = 20;
@@ -29,6 +29,10 @@ export function createSampler(channel: WorkerChannel, counters: Counters): Sampl
   );
   const changedMounts = createChangeFilter<MountCounters>(
     ({ requests, tx, aborted }) => requests + tx + aborted,
+  );
+
+  const changedProtocols = createChangeFilter<ProtocolCounts>((counts) =>
+    Object.values(counts).reduce((sum, value) => sum + value, 0),
   );
 
   function takeGauges(cgiAlive: number): Sample["gauges"] {
@@ -76,15 +80,17 @@ export function createSampler(channel: WorkerChannel, counters: Counters): Sampl
     };
     const vhosts = changedVhosts(counters.vhosts());
     const mounts = changedMounts(counters.mounts());
+    const protocols = changedProtocols(counters.protocols());
     do {
       const part = {
         ...common,
         vhosts: Object.fromEntries(vhosts.splice(0, MAX_ENTRIES)),
         mounts: Object.fromEntries(mounts.splice(0, MAX_ENTRIES)),
+        protocols: Object.fromEntries(protocols.splice(0, MAX_ENTRIES)),
       };
-      const isAll = vhosts.length === 0 && mounts.length === 0;
+      const isAll = vhosts.length + mounts.length + protocols.length === 0;
       channel.send("sample", { sample: part, last: isLast && isAll });
-    } while (vhosts.length > 0 || mounts.length > 0);
+    } while (vhosts.length + mounts.length + protocols.length > 0);
   }
 
   channel.send("heartbeat", {});

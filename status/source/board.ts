@@ -98,6 +98,8 @@ export type Vhost = {
   readonly certificate?: Certificate | undefined;
   readonly mounts: readonly Mount[];
   readonly protocols: readonly string[];
+  /** What protocols have counted themselves, by protocol and name. */
+  readonly protocolCounts?: Readonly<Record<string, Readonly<Record<string, number>>>> | undefined;
   readonly counters: VhostCounters;
 };
 

@@ -77,6 +77,34 @@ export function ProgramMounts({ view, board: { vhosts } }: Props) {
   );
 }
 
+type CountRow = {
+  readonly vhost: Vhost;
+  readonly protocol: string;
+  readonly name: string;
+  readonly count: number;
+};
+
+/** What protocols count themselves; not there before one of them did. */
+export function ProtocolCounts({ view, board: { vhosts } }: Props) {
+  const items = vhosts.flatMap((vhost) =>
+    Object.entries(vhost.protocolCounts ?? {}).flatMap(([protocol, counters]) =>
+      Object.entries(counters).map(([name, count]): CountRow => ({ vhost, protocol, name, count })),
+    ),
+  );
+  if (items.length === 0) return null;
+  return (
+    <Table
+      view={view}
+      id="protocols"
+      title="Counted by protocols"
+      columns={countColumns}
+      items={items}
+      keyOf={({ vhost, protocol, name }) => `${vhost.key} ${protocol} ${name}`}
+      empty="None."
+    />
+  );
+}
+
 type CertificateRow = { readonly vhost: Vhost; readonly certificate: Certificate };
 
 /** Not there without TLS. */
@@ -179,6 +207,16 @@ const programColumns: readonly Column<ProgramRow>[] = [
       hint: "The most that one program had beyond what the worker has itself",
     },
   ),
+];
+
+const countColumns: readonly Column<CountRow>[] = [
+  {
+    title: "Protocol",
+    text: ({ protocol }) => protocol,
+    note: ({ vhost }) => nameAndPort(vhost),
+  },
+  { title: "Counter", text: ({ name }) => name.replaceAll("_", " ") },
+  number("Count", ({ count }) => count),
 ];
 
 const certificateColumns: readonly Column<CertificateRow>[] = [

@@ -32,7 +32,7 @@ type Message = {
   readonly l3?: string;
 };
 
-type VhostChange = Pick<Vhost, "counters" | "certificate"> & {
+type VhostChange = Pick<Vhost, "counters" | "certificate" | "protocolCounts"> & {
   readonly mounts: readonly (readonly [
     index: number,
     mount: Pick<Vhost["mounts"][number], "counters" | "cgi">,
@@ -58,7 +58,7 @@ export function readMessage(text: string, before: Board | undefined): Update | u
 function change(before: Board, changes: NonNullable<Message["changes"]>): Board {
   const { changed = [], ...members } = changes;
   const vhosts = [...(members.vhosts ?? before.vhosts)];
-  for (const [index, { counters, certificate, mounts }] of changed) {
+  for (const [index, { mounts, ...told }] of changed) {
     const vhost = vhosts[index];
     if (!vhost) continue;
     const own = [...vhost.mounts];
@@ -66,7 +66,9 @@ function change(before: Board, changes: NonNullable<Message["changes"]>): Board 
       const known = own[place];
       if (known) own[place] = { ...known, ...mount };
     }
-    vhosts[index] = { ...vhost, counters, certificate, mounts: own };
+    // What is not told any more is not there any more.
+    const gone = { certificate: undefined, protocolCounts: undefined };
+    vhosts[index] = { ...vhost, ...gone, ...told, mounts: own };
   }
   return { ...before, ...members, vhosts };
 }

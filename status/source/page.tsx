@@ -6,7 +6,14 @@ import type { LinkState } from "./connection.ts";
 import { Facts } from "./facts.tsx";
 import { Figures } from "./figures.tsx";
 import { clockTime, duration } from "./format.ts";
-import { Certificates, Listeners, Mounts, ProgramMounts, Vhosts } from "./host-tables.tsx";
+import {
+  Certificates,
+  Listeners,
+  Mounts,
+  ProgramMounts,
+  ProtocolCounts,
+  Vhosts,
+} from "./host-tables.tsx";
 import type { Update } from "./message.ts";
 import { LastReload } from "./reload.tsx";
 import type { View } from "./view.ts";
@@ -55,6 +62,7 @@ function Details({ view, update }: { readonly view: View; readonly update: Updat
       <Vhosts view={view} board={board} />
       <Mounts view={view} board={board} />
       <ProgramMounts view={view} board={board} />
+      <ProtocolCounts view={view} board={board} />
       <Certificates view={view} board={board} />
       <Listeners view={view} board={board} />
       <Facts update={update} />
@@ -66,6 +74,7 @@ function Details({ view, update }: { readonly view: View; readonly update: Updat
 function Sections({ update }: { readonly update: Update | undefined }) {
   const vhosts = update?.board.vhosts ?? [];
   const hasPrograms = vhosts.some(({ mounts }) => mounts.some(({ cgi }) => cgi));
+  const hasCounts = vhosts.some(({ protocolCounts }) => protocolCounts);
   const hasCertificates = vhosts.some(({ certificate }) => certificate);
   const sections: readonly (readonly [id: string, name: string])[] = [
     ["charts", "Over time"],
@@ -73,6 +82,7 @@ function Sections({ update }: { readonly update: Update | undefined }) {
     ["vhosts-section", "Hosts"],
     ["mounts-section", "Mounts"],
     ...(hasPrograms ? [["programs-section", "Programs"] as const] : []),
+    ...(hasCounts ? [["protocols-section", "Protocols"] as const] : []),
     ...(hasCertificates ? [["certificates-section", "Certificates"] as const] : []),
     ["listeners-section", "Addresses"],
     ["facts", "Since the start"],

@@ -10,6 +10,7 @@ import {
   emptyMountCounters,
   emptyVhostCounters,
   emptyWorkerCounters,
+  MAX_PROTOCOL_COUNTERS,
   type Sample,
 } from "../../ipc/stats.ts";
 import { startPortico, waitUntil, type PorticoOptions } from "../helpers/server.ts";
@@ -48,8 +49,14 @@ const SITE: PorticoOptions = {
 
 function sample(changes: Partial<Sample>): { sample: Sample; last: boolean } {
   const counters = emptyWorkerCounters();
-  const nothing = { vhosts: {}, mounts: {}, cgi: {}, cgiGauges: {} };
+  const nothing = { vhosts: {}, mounts: {}, cgi: {}, cgiGauges: {}, protocols: {} };
   return { sample: { ...nothing, counters, gauges: emptyGauges(), ...changes }, last: true };
+}
+
+function manyCounters(): Record<string, number> {
+  return Object.fromEntries(
+    Array.from({ length: MAX_PROTOCOL_COUNTERS + 1 }, (_, at) => [`c${at}`, 1]),
+  );
 }
 
 const data = Buffer.from("x");
@@ -91,6 +98,21 @@ const words: readonly (readonly [what: string, message: unknown, reason: RegExp]
     "the traffic of an unknown mount",
     ["sample", sample({ mounts: { "h:0 /nowhere": emptyMountCounters() } })],
     /not configured/,
+  ],
+  [
+    "what an unknown protocol counts",
+    ["sample", sample({ protocols: { "h:0/nobody": { messages: 1 } } })],
+    /not configured/,
+  ],
+  [
+    "a counter of a protocol with a name that is none",
+    ["sample", sample({ protocols: { "h:0/mouth": { "a b": 1 } } })],
+    /no protocol may have/,
+  ],
+  [
+    "more counters of a protocol than it may have",
+    ["sample", sample({ protocols: { "h:0/mouth": manyCounters() } })],
+    /no protocol may have/,
   ],
   [
     "more declined connections than it was offered",

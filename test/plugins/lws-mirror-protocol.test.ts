@@ -37,6 +37,8 @@ suite(NAME, () => {
       }
       assert.equal(client.waiting, 0);
     }
+    // Each where it came from, not where it was passed on.
+    assert.deepEqual({ ...one.counted, ...two.counted }, { messages: burst });
   });
 
   test("keeps rooms apart, also across workers", async (t) => {

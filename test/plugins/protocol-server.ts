@@ -9,7 +9,8 @@ import type { VhostConfig } from "../../config/vhost.ts";
 import type { Board, BoardHistory } from "../../ipc/board.ts";
 import type { VhostCounters } from "../../ipc/stats.ts";
 import { createLogger, type Logger } from "../../log/logger.ts";
-import type { Counters } from "../../worker/counters.ts";
+import type { Counters, ProtocolCounts } from "../../worker/counters.ts";
+import { createCount } from "../../worker/protocol-counts.ts";
 import { createProtocolHost, type ProtocolHost } from "../../worker/protocol-host.ts";
 import type { Bus, ProtocolContext, ProtocolDefinition } from "../../worker/protocol.ts";
 import { createStoreClient } from "../../worker/store.ts";
@@ -96,6 +97,8 @@ export type ProtocolServer = {
   readonly upgrader: Upgrader;
   readonly counters: Counters;
   readonly vhostCounters: VhostCounters;
+  /** What the protocols count themselves. */
+  readonly counted: ProtocolCounts;
   /** Of the latest upgrade. */
   readonly vhost: VhostConfig;
   /** The server's ends of the connections, first one first. */
@@ -118,12 +121,14 @@ export async function startProtocolServer(
   const log = options.logger ?? (await createLogger({ name: "test", level: "silent" }));
   const watchers = new Set<(board: Board) => void>();
   const timers = new Set<NodeJS.Timeout>();
+  const counted = Object.create(null) as ProtocolCounts;
   const context: ProtocolContext = {
     vhost: { name: VHOST, port: 80, secure: false },
     directory: options.directory ?? "/",
     version: "portico-test",
     worker,
     log,
+    count: createCount(counted),
     bus,
     store: createStoreClient({ send: () => true }).scoped("test"),
     watchBoard(listener) {
@@ -176,6 +181,7 @@ export async function startProtocolServer(
     upgrader: started,
     counters,
     vhostCounters: counters.vhost(`${VHOST}:80`),
+    counted,
     get vhost() {
       assert.ok(vhost);
       return vhost;

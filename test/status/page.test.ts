@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite, test, type TestContext } from "node:test";
@@ -272,6 +273,26 @@ suite("The status page", () => {
       .first()
       .waitFor();
     assert.equal(await shown.locator('[onerror], [src="x"], main :is(style, script)').count(), 0);
+    assert.deepEqual(complaints, []);
+  });
+
+  test("shows what protocols count themselves", async (t) => {
+    const mirror = "lws-mirror-protocol";
+    const protocols = [{ "lws-server-status": { "update-ms": 1 } }, { [mirror]: {} }];
+    const started = await start(t, { conf: conf(0, { "ws-protocols": protocols }) });
+    if (!started) return;
+    const { portico, browser } = started;
+    const { page, complaints } = await visit(browser, portico.url());
+    assert.equal(await page.locator("#protocols").count(), 0);
+    const socket = new WebSocket(portico.url().replace("http", "ws"), mirror);
+    t.after(() => socket.close());
+    await once(socket, "open");
+    for (const total of [1, 2]) {
+      socket.send("hello");
+      const row = page.locator("#protocols tbody tr", { hasText: mirror });
+      await row.locator("td", { hasText: /^messages$/ }).waitFor();
+      await row.locator("td", { hasText: new RegExp(`^${total}$`) }).waitFor();
+    }
     assert.deepEqual(complaints, []);
   });
 

@@ -172,6 +172,7 @@ async function startOn(vhost: VhostConfig, ...definitions: readonly ProtocolDefi
     version: "1",
     worker: 1,
     log,
+    count: () => {},
     bus: {
       publish: () => {},
       subscribe: () => () => {},

@@ -44,6 +44,7 @@ export function describeServer(board: Board): Family[] {
     ...describeTraffic(board),
     ...describeCounters(board.counters),
     ...describeMounts(board.vhosts),
+    describeProtocols(uniqueByKey(board.vhosts)),
     ...describeWorkers(board),
   ].filter((family) => family.type === "histogram" || family.samples.length > 0);
 }
@@ -219,6 +220,23 @@ function describeMounts(vhosts: readonly BoardVhost[]): Family[] {
       programs(({ queued }) => queued),
     ),
   ];
+}
+
+/** What plugins count, each by a name of its own. */
+function describeProtocols(vhosts: readonly BoardVhost[]): Family {
+  const counts = vhosts.flatMap(({ key, protocolCounts = {} }) =>
+    Object.entries(protocolCounts).flatMap(([protocol, counters]) =>
+      Object.entries(counters).map(([name, value]): Sample => ({
+        labels: { vhost: key, protocol, counter: name },
+        value,
+      })),
+    ),
+  );
+  return counter(
+    "protocol_events",
+    "What protocols count themselves.",
+    counts.slice(0, MAX_SERIES),
+  );
 }
 
 function describeWorkers({ workers, generation }: Board): Family[] {
