@@ -69,7 +69,7 @@ export const inertVhostKeys: InertKeys = {
   "quic-mtu": key(QUIC),
   "quic-preferred-addresses": key(QUIC),
   "ws-extensions": key(
-    "never had an effect in lwsws either; permessage-deflate is not offered yet",
+    'never had an effect in lwsws either; "permessage-deflate" of a protocol turns compression on',
   ),
 };
 
