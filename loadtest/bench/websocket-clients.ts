@@ -5,7 +5,7 @@ import { once } from "node:events";
 import net from "node:net";
 
 export type Order = {
-  readonly mode: "echo" | "broadcast" | "idle";
+  readonly mode: "echo" | "broadcast" | "mirror" | "idle";
   readonly port: number;
   readonly protocol: string;
   readonly connections: number;
@@ -20,15 +20,20 @@ export type Report = {
   /** Milliseconds from sending to arrival, sorted; of one in a hundred deliveries. */
   readonly p50Ms?: number;
   readonly p99Ms?: number;
+  /** How much later a message came to the other client than back to its sender. */
+  readonly addedP50Ms?: number;
+  readonly addedP99Ms?: number;
 };
 
 const OPENING_AT_ONCE = 100;
+/** Statistics come once a second. */
+const LOOK_MS = 4_000;
 const KEY = "dGhlIHNhbXBsZSBub25jZQ==";
 const HOST = "127.0.0.1";
 
 const order = JSON.parse(process.argv[2] ?? "") as Order;
 const sockets = await openAll(order);
-const report = await { echo, broadcast, idle }[order.mode](order, sockets);
+const report = await { echo, broadcast, mirror, idle }[order.mode](order, sockets);
 console.log(JSON.stringify(report));
 process.exit();
 
@@ -99,9 +104,51 @@ async function broadcast(wanted: Order, open: readonly net.Socket[]): Promise<Re
     speaker?.write(frame(text));
     await new Promise((resolve) => setTimeout(resolve, 1000));
   }
-  const sorted = delays.toSorted((a, b) => a - b);
-  const at = (share: number): number => sorted[Math.floor(sorted.length * share)] ?? Number.NaN;
-  return { opened: open.length, messages, secs: wanted.seconds, p50Ms: at(0.5), p99Ms: at(0.99) };
+  const p50Ms = quantile(delays, 0.5);
+  const p99Ms = quantile(delays, 0.99);
+  return { opened: open.length, messages, secs: wanted.seconds, p50Ms, p99Ms };
+}
+
+/** Two clients: what the first one says both hear, one message after the other, the next when both have heard this one. */
+async function mirror(wanted: Order, open: readonly net.Socket[]): Promise<Report> {
+  // The parent wants to see where they are.
+  console.log(JSON.stringify({ opened: open.length, messages: 0, secs: 0 } satisfies Report));
+  await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  const message = frame("x".repeat(wanted.messageBytes));
+  const delays: number[] = [];
+  const added: number[] = [];
+  const [speaker, listener] = open;
+  if (!speaker || !listener) throw new Error("Two connections are needed");
+  const startedAt = performance.now();
+  while (performance.now() - startedAt < wanted.seconds * 1000) {
+    const heard = [speaker, listener].map(async (socket) => {
+      for (let bytes = 0; bytes < wanted.messageBytes + 2;) {
+        const [chunk] = (await once(socket, "data")) as [Buffer];
+        bytes += chunk.length;
+      }
+      return performance.now();
+    });
+    const sentAt = performance.now();
+    speaker.write(message);
+    const [own = 0, other = 0] = await Promise.all(heard);
+    delays.push(other - sentAt);
+    added.push(other - own);
+  }
+  return {
+    opened: open.length,
+    messages: delays.length,
+    secs: wanted.seconds,
+    p50Ms: quantile(delays, 0.5),
+    p99Ms: quantile(delays, 0.99),
+    addedP50Ms: quantile(added, 0.5),
+    addedP99Ms: quantile(added, 0.99),
+  };
+}
+
+function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const value = sorted[Math.floor(sorted.length * share)] ?? Number.NaN;
+  return Math.round(value * 1000) / 1000;
 }
 
 /** Nothing happens; the parent looks at the server's memory once it has read the first line. */

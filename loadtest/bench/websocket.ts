@@ -1,18 +1,20 @@
-// WebSockets: echo against a bare `ws` server, one message to ten thousand peers, bytes of an idle connection.
+// WebSockets: echo against a bare `ws` server, one message to ten thousand peers, what another worker adds, bytes of an idle connection.
 // Usage: node loadtest/bench/websocket.ts. Writes loadtest/results/websocket.json. Clients run beside the server on this machine.
 
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, release, tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { watch, type Server } from "./servers.ts";
 import type { Order, Report } from "./websocket-clients.ts";
 
 const ROUNDS = 5;
 const ECHO_SECS = 3;
 const BROADCAST_SECS = 10;
+const MIRROR_SECS = 10;
 const PEERS = 10_000;
 /** What a worker takes at a limit of 20,000 open files, of which a quarter is kept for other things. */
 const IDLE = 14_000;
@@ -29,11 +31,22 @@ const BARE_SERVER = `import { WebSocketServer } from "${WS}";
 const server = new WebSocketServer({ port: Number(process.argv[2]), host: "127.0.0.1", handleProtocols: () => "echo" });
 server.on("connection", (socket) => socket.on("message", (message) => socket.send(message.toString())));`;
 
+const run = promisify(execFile);
+
+/** A server, and its configuration directory. */
+type Started = Server & { readonly directory: string };
+
+/** What is read of `portico status --json`. */
+type Status = {
+  readonly workers: readonly { readonly gauges: { readonly openWebSockets: number } }[];
+};
+
 const root = mkdtempSync(join(tmpdir(), "portico-bench-"));
 try {
   const results = {
     echo: await measureEcho(),
     broadcast: await measureBroadcast(),
+    mirror: await measureMirror(),
     idle: await measureIdle(),
   };
   console.log(JSON.stringify(results, undefined, 2));
@@ -105,6 +118,39 @@ async function measureBroadcast(): Promise<unknown> {
   }
 }
 
+/** How much later a client of another worker hears what one has said than that one itself. */
+async function measureMirror(): Promise<unknown> {
+  const server = await startPortico("lws-mirror-protocol", 18_091, 2, "balanced");
+  try {
+    const order: Order = {
+      mode: "mirror",
+      port: server.port,
+      protocol: "lws-mirror-protocol",
+      connections: 2,
+      seconds: MIRROR_SECS,
+      messageBytes: 100,
+    };
+    let apart: Promise<void> | undefined;
+    const report = await runClients(order, () => (apart = assertApart(server)));
+    await apart;
+    return { workers: 2, bytes: order.messageBytes, ...report };
+  } finally {
+    await server.stop();
+  }
+}
+
+/** Each of two workers has one of the two WebSockets, as the server's statistics say within seconds. */
+async function assertApart({ directory }: Started): Promise<void> {
+  const args = [LAUNCHER, "status", "--json", "-c", directory];
+  for (let attempt = 0; attempt < 5; attempt += 1) {
+    const { stdout } = await run(process.execPath, args);
+    const { workers } = JSON.parse(stdout) as Status;
+    if (workers.length === 2 && workers.every(({ gauges }) => gauges.openWebSockets === 1)) return;
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+  throw new Error("The two clients are not at two workers");
+}
+
 /** What an idle WebSocket adds to the memory of its server. */
 async function measureIdle(): Promise<unknown> {
   const bytesEach: Record<string, number> = {};
@@ -130,7 +176,12 @@ async function measureIdle(): Promise<unknown> {
   return { connections: IDLE, bytesEach };
 }
 
-async function startPortico(protocol: string, port: number, workers: number): Promise<Server> {
+async function startPortico(
+  protocol: string,
+  port: number,
+  workers: number,
+  distribution = "shared",
+): Promise<Started> {
   const directory = mkdtempSync(join(root, "portico-"));
   mkdirSync(join(directory, "plugins"));
   writeFileSync(join(directory, "plugins/echo.mjs"), ECHO_PLUGIN);
@@ -141,14 +192,14 @@ async function startPortico(protocol: string, port: number, workers: number): Pr
     mounts: [],
     "ws-protocols": { [protocol]: {} },
   };
-  const global = { "pid-file": join(directory, "pid"), "plugin-dir": "plugins" };
+  const global = { "pid-file": join(directory, "pid"), "plugin-dir": "plugins", distribution };
   writeFileSync(join(directory, "conf"), JSON.stringify({ global, vhosts: [vhost] }));
   const args = ["--disable-sigusr1", LAUNCHER, "run", "-c", directory, "--workers", `${workers}`];
   const child = spawn(process.execPath, args, {
     stdio: ["ignore", "ignore", "inherit"],
     env: { ...process.env, PORTICO_LOG_LEVEL: "error" },
   });
-  return watch("portico", port, child);
+  return { ...(await watch("portico", port, child)), directory };
 }
 
 async function startBare(port: number): Promise<Server> {
