@@ -20,8 +20,11 @@ export type AccessEntry = {
 };
 
 export type AccessLog = {
-  /** `durationMs` from the end of the request's head to the end of its answer; `times` for so many requests that are alike. */
-  log(entry: AccessEntry, durationMs?: number, times?: number): void;
+  /**
+   * `durationMs` from the end of the request's head to the end of its answer; `times` for so many requests that are alike;
+   * `endedAt` is performance.now(), if it is known already.
+   */
+  log(entry: AccessEntry, durationMs?: number, times?: number, endedAt?: number): void;
 };
 
 export type AccessLogOptions = {
@@ -50,13 +53,21 @@ export function createAccessLog(
   const stampOf = format === "json" ? formatInstant : formatTime;
   let second = Number.NaN;
   let stamp = "";
+  /** performance.now() when the second of `stamp` is over. */
+  let until = Number.NEGATIVE_INFINITY;
+
+  function look(endedAt: number | undefined): void {
+    const ms = now();
+    const time = Math.floor(ms / MS_PER_SEC);
+    if (endedAt !== undefined) until = endedAt + (time + 1) * MS_PER_SEC - ms;
+    if (time === second) return;
+    second = time;
+    stamp = stampOf(new Date(time * MS_PER_SEC));
+  }
+
   return {
-    log(entry, durationMs, times = 1) {
-      const time = Math.floor(now() / MS_PER_SEC);
-      if (time !== second) {
-        second = time;
-        stamp = stampOf(new Date(time * MS_PER_SEC));
-      }
+    log(entry, durationMs, times = 1, endedAt?) {
+      if (endedAt === undefined || endedAt >= until) look(endedAt);
       const line = write(entry, stamp, durationMs);
       for (let count = 0; count < times; count += 1) file.write(line);
     },
@@ -67,10 +78,38 @@ function formatOf(format: AccessLogOptions["format"], vhost: string): Format {
   if (format === "json")
     return (entry, stamp, durationMs) => formatJson(entry, stamp, vhost, durationMs);
   const combined = createCombined();
-  if (format === "combined") return combined;
+  if (format === "combined") return rememberLine(combined);
   const prefix = `${escape(vhost)} `;
   const behind = createCombined(MAX_LINE_BYTES - prefix.length);
-  return (entry, stamp) => prefix + behind(entry, stamp);
+  return rememberLine((entry, stamp) => prefix + behind(entry, stamp));
+}
+
+/** Many requests of one second are alike in all that a line tells; the lane has the same strings for those. */
+function rememberLine(write: Format): Format {
+  let last: AccessEntry | undefined;
+  let lastStamp = "";
+  let line = "";
+  return (entry, stamp) => {
+    if (last === undefined || stamp !== lastStamp || !isAlike(entry, last)) {
+      line = write(entry, stamp);
+      last = entry;
+      lastStamp = stamp;
+    }
+    return line;
+  };
+}
+
+function isAlike(one: AccessEntry, other: AccessEntry): boolean {
+  return (
+    one.requestLine === other.requestLine &&
+    one.remoteAddress === other.remoteAddress &&
+    one.status === other.status &&
+    one.bytes === other.bytes &&
+    one.userAgent === other.userAgent &&
+    one.referer === other.referer &&
+    one.user === other.user &&
+    one.requestId === other.requestId
+  );
 }
 
 /** The combined format; an identifier of the request is one more field at its end. */

@@ -98,16 +98,16 @@ export function buildMountMatcher(
     deepest = Math.max(deepest, key.split("/").length - 1);
   }
 
+  const root = prefixes.get("");
   return (path) => {
-    const alone = exact.get(path === "/" ? "" : path);
+    const alone = exact.size === 0 ? undefined : exact.get(path === "/" ? "" : path);
     if (alone) return matched(alone, "");
-    let end = segmentEnd(path, deepest);
+    let end = deepest === 0 ? 0 : segmentEnd(path, deepest);
     while (end > 0) {
       const entry = prefixes.get(path.slice(0, end));
       if (entry) return matched(entry, path.slice(end));
       end = path.lastIndexOf("/", end - 1);
     }
-    const root = prefixes.get("");
     return root && matched(root, path);
   };
 }

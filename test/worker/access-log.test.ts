@@ -48,6 +48,39 @@ test("createCombined escapes as Apache does", () => {
     assert.ok(createCombined()({ ...ENTRY, userAgent }, "T").endsWith(`"${escaped}"\n`), escaped);
 });
 
+test("createAccessLog writes what differs in anything as another line, however alike the one before was", () => {
+  const lines: string[] = [];
+  let now = Date.UTC(2026, 0, 2, 3, 4, 5, 100);
+  const file = { write: (line: string) => void lines.push(line) };
+  const log = createAccessLog(file, { format: "combined", vhost: "a.test:80", now: () => now });
+  const others: readonly Partial<AccessEntry>[] = [
+    { remoteAddress: "192.0.2.8" },
+    { user: "joe" },
+    { requestLine: "GET /a?c HTTP/1.1" },
+    { status: 206 },
+    { bytes: 1 },
+    { referer: undefined },
+    { userAgent: "curl/9" },
+    { requestId: "x" },
+  ];
+  for (const other of others)
+    for (const entry of [ENTRY, ENTRY, { ...ENTRY, ...other }]) log.log(entry);
+  const stamp = formatTime(new Date(now));
+  const expected = others.flatMap((other) =>
+    [ENTRY, ENTRY, { ...ENTRY, ...other }].map((entry) => createCombined()(entry, stamp)),
+  );
+  assert.deepEqual(lines, expected);
+  assert.equal(new Set(lines).size, others.length + 1);
+  // Whoever knows the moment says it; the time is looked at when its second is over.
+  lines.length = 0;
+  log.log(ENTRY, 1, 1, 5_000);
+  now += 1_000;
+  log.log(ENTRY, 1, 1, 5_899);
+  log.log(ENTRY, 1, 1, 5_900);
+  const later = createCombined()(ENTRY, formatTime(new Date(now)));
+  assert.deepEqual(lines, [expected[0], expected[0], later]);
+});
+
 test("createAccessLog formats the time once a second", () => {
   const lines: string[] = [];
   let now = Date.UTC(2026, 0, 2, 3, 4, 5, 100);

@@ -78,9 +78,10 @@ export class LaneConnection implements Ringing, TransportUser {
   receive(chunk: Buffer): void {
     if (this.#state !== "waiting") return this.#transport.giveBack(Buffer.from(chunk));
     const held = this.#held;
-    const startedAt = this.#askedAt ?? performance.now();
-    this.#askedAt = undefined;
-    this.#process(held ? Buffer.concat([held, chunk]) : chunk, startedAt);
+    const now = performance.now();
+    const startedAt = this.#askedAt ?? now;
+    if (this.#askedAt !== undefined) this.#askedAt = undefined;
+    this.#process(held ? Buffer.concat([held, chunk]) : chunk, startedAt, now);
   }
 
   receiveEnd(): void {
@@ -159,12 +160,13 @@ export class LaneConnection implements Ringing, TransportUser {
   }
 
   /** Answers the requests in `bytes`, as far as it can now, and keeps the others. */
-  #process(bytes: Buffer, startedAt: number): void {
+  #process(bytes: Buffer, startedAt: number, now: number): void {
     const { clock, head, out, outcomes } = this.#context;
     // What is left of a batch that failed is for nobody, least of all for this client.
     if (outcomes.length > 0) outcomes.length = 0;
     if (out.length > 0) out.length = 0;
-    clock.update();
+    clock.update(now);
+    head.now = now;
     let rest = bytes;
     let step: Step = 0;
     while (rest.length > 0 && typeof step === "number" && this.#state === "waiting") {

@@ -52,7 +52,7 @@ export function settle(
   if (tally) tally.count(status, outcome.bytes, bucket, times);
   if (mark) countMark(counters, outcome, times);
   counters.worker.durationUs += durationUs * times;
-  vhost.accessLog?.log(outcome, durationMs, times);
+  vhost.accessLog?.log(outcome, durationMs, times, endedAt);
 }
 
 function countMark(

@@ -21,12 +21,23 @@ export type ReplyFrame = {
 
 /** The time of day as replies show it. */
 export class ReplyClock {
+  readonly #wall: () => number;
   #second = Number.NaN;
   #text = "";
 
-  /** Looks at the time; to be called before each batch of replies. */
-  update(now = Date.now()): void {
+  /** performance.now() when it is looked at again. */
+  #until = Number.NEGATIVE_INFINITY;
+
+  constructor(wall: () => number = Date.now) {
+    this.#wall = wall;
+  }
+
+  /** Looks at the time where the second may be over; to be called before each batch of replies, with performance.now(). */
+  update(monotonicMs: number): void {
+    if (monotonicMs < this.#until) return;
+    const now = this.#wall();
     const second = Math.floor(now / 1000);
+    this.#until = monotonicMs + (second + 1) * 1000 - now;
     if (second === this.#second) return;
     this.#second = second;
     this.#text = new Date(second * 1000).toUTCString();

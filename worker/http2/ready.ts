@@ -2,7 +2,8 @@
 // made before. What a client gets is what Exchange.send would have sent.
 
 import type { ByteString } from "../http/exchange.ts";
-import { CONDITIONAL_FIELDS, type ReadyRequest } from "../http/lane-head.ts";
+import { CONDITIONAL_FIELDS } from "../http/lane-fields.ts";
+import type { ReadyRequest } from "../http/lane-head.ts";
 import type { PreparedReply } from "../http/prepared.ts";
 import type { MountMatch } from "../router.ts";
 import type { SiteVhost } from "../site-vhost.ts";
@@ -92,6 +93,8 @@ function askReady({ mount, rest }: MountMatch, view: View): PreparedReply | unde
 
 class View implements ReadyRequest {
   readonly method: "GET" | "HEAD";
+  /** Whoever kept this would keep the request with it. */
+  readonly fields = undefined;
   readonly #request: Http2Head;
 
   constructor(request: Http2Head, method: "GET" | "HEAD") {
@@ -107,6 +110,9 @@ class View implements ReadyRequest {
   }
   get target(): ByteString {
     return this.#request.head.target;
+  }
+  get now(): number {
+    return performance.now();
   }
   get isConditional(): boolean {
     return this.#request.fields.some(([name]) => CONDITIONAL_FIELDS.includes(name));

@@ -7,7 +7,8 @@ import { test, type TestContext } from "node:test";
 import fc from "fast-check";
 import { HttpError } from "../../../worker/http/exchange.ts";
 import { parseAuthority } from "../../../worker/http/host.ts";
-import { LaneHead, READY_FIELDS } from "../../../worker/http/lane-head.ts";
+import { READY_FIELDS } from "../../../worker/http/lane-fields.ts";
+import { LaneHead } from "../../../worker/http/lane-head.ts";
 import { readHead, type RequestHead } from "../../../worker/http/request-head.ts";
 import { defaultRequestLimits } from "../../../worker/limits.ts";
 
@@ -61,9 +62,14 @@ function createSlowReader(t: TestContext): SlowReader {
 
 const lane = (): LaneHead => new LaneHead(defaultRequestLimits);
 
+/** So often it is read before it is looked at: by then what the lane remembers of it has taken the place of reading. */
+const READINGS = 3;
+
 /** Whether the lane takes it; then the slow path must have read the same. */
-async function compare(read: SlowReader, bytes: Buffer): Promise<boolean> {
-  const head = lane();
+async function compare(read: SlowReader, head: LaneHead, bytes: Buffer): Promise<boolean> {
+  const verdict = lane().parse(bytes, 0);
+  for (let reading = 0; reading < READINGS; reading += 1)
+    assert.equal(head.parse(bytes, 0), verdict, `reading ${reading}`);
   // The connection looks at the host, once for each that it meets.
   if (head.parse(bytes, 0) !== "whole" || !parseAuthority(head.host)) return false;
   const seen = await read(Buffer.concat([bytes.subarray(0, head.end), NEXT]));
@@ -198,10 +204,11 @@ function damage(text: string, [place, how, byte]: [number, string, number]): Buf
 
 test("LaneHead reads heads as Node's parser does, or leaves them to it", async (t) => {
   const read = createSlowReader(t);
+  const head = lane();
   let taken = 0;
   await fc.assert(
     fc.asyncProperty(HEAD, async (text) => {
-      if (await compare(read, Buffer.from(text, "latin1"))) taken += 1;
+      if (await compare(read, head, Buffer.from(text, "latin1"))) taken += 1;
     }),
     { numRuns: RUNS },
   );
@@ -210,10 +217,11 @@ test("LaneHead reads heads as Node's parser does, or leaves them to it", async (
 
 test("LaneHead takes no head with one wrong byte that Node's parser reads otherwise", async (t) => {
   const read = createSlowReader(t);
+  const head = lane();
   let taken = 0;
   await fc.assert(
     fc.asyncProperty(GOOD, DAMAGE, async (text, how) => {
-      if (await compare(read, damage(text, how))) taken += 1;
+      if (await compare(read, head, damage(text, how))) taken += 1;
     }),
     { numRuns: RUNS },
   );
@@ -222,6 +230,7 @@ test("LaneHead takes no head with one wrong byte that Node's parser reads otherw
 
 test("LaneHead takes what browsers and tools send", async (t) => {
   const read = createSlowReader(t);
+  const head = lane();
   const heads = [
     "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
     "HEAD /a%20b/c.html?q=%zz&r=? HTTP/1.1\r\nhost:h\r\nconnection: CLOSE\r\n\r\n",
@@ -233,7 +242,7 @@ test("LaneHead takes what browsers and tools send", async (t) => {
       "X",
     ),
   ];
-  for (const head of heads) assert.ok(await compare(read, Buffer.from(head, "latin1")), head);
+  for (const text of heads) assert.ok(await compare(read, head, Buffer.from(text, "latin1")), text);
 });
 
 test("LaneHead waits for every prefix of a head, and takes it where it ends", () => {
@@ -269,4 +278,46 @@ test("LaneHead leaves long heads, many fields and whatever comes near a limit to
     "GET /123456789 HTTP/1.1\r\nHost: h\r\na: b\r\n\r\n",
   ].map((text) => small.parse(Buffer.from(text), 0));
   assert.deepEqual(verdicts, ["foreign", "foreign", "foreign", "whole"]);
+});
+
+test("LaneHead knows fields and lines again, and tells those that differ in a byte", () => {
+  const head = lane();
+  const request = (path: string, agent: string, more = ""): string =>
+    `GET ${path} HTTP/1.1\r\nHost: h\r\nUser-Agent: ${agent}\r\n${more}\r\n`;
+  const long = "x".repeat(300);
+  const texts = ["/a", "/b"].flatMap((path) =>
+    ["one", "two", `${long}1`, `${long}2`].map((agent) => [path, agent] as const),
+  );
+  for (let round = 0; round < 4; round += 1)
+    for (const [path, agent] of texts) {
+      // With the beginning of another one behind it, as when requests come together.
+      const bytes = Buffer.from(request(path, agent) + (round === 3 ? "GET /" : ""));
+      assert.equal(head.parse(bytes, 0), "whole");
+      assert.deepEqual([head.path, head.userAgent], [path, agent]);
+      assert.equal(head.requestLine, `GET ${path} HTTP/1.1`);
+      if (round < 3) continue;
+      assert.equal(head.parse(bytes, head.end), "partial");
+    }
+});
+
+test("LaneHead gives fields that came before as one object, but not those with a secret", () => {
+  const head = lane();
+  const fieldsOf = (more: string, method = "GET"): (object | undefined)[] =>
+    Array.from({ length: 3 }, () => {
+      const bytes = Buffer.from(`${method} / HTTP/1.1\r\nHost: h\r\n${more}\r\n`);
+      assert.equal(head.parse(bytes, 0), "whole");
+      return head.fields;
+    });
+  const [first, second, third] = fieldsOf("Accept: */*\r\n");
+  assert.equal(first, undefined);
+  assert.ok(second);
+  assert.equal(third, second);
+  assert.equal(fieldsOf("Accept: */*\r\n", "HEAD")[0], second);
+  for (const field of ["Cookie: a=b", "AUTHORIZATION: Basic x", "Proxy-Authorization: x"])
+    assert.deepEqual(fieldsOf(`${field}\r\n`), [undefined, undefined, undefined]);
+  // Nor a line with a query; its text is right each time.
+  for (const query of ["a=1", "a=2", "a=2", "a=2"]) {
+    head.parse(Buffer.from(`GET /?${query} HTTP/1.1\r\nHost: h\r\n\r\n`), 0);
+    assert.equal(head.query, query);
+  }
 });

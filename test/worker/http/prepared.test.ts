@@ -13,8 +13,8 @@ const FRAME: ReplyFrame = {
 const LARGE = Buffer.alloc(100_000, "x");
 
 function clockAt(ms: number): ReplyClock {
-  const clock = new ReplyClock();
-  clock.update(ms);
+  const clock = new ReplyClock(() => ms);
+  clock.update(0);
   return clock;
 }
 

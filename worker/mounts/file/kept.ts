@@ -38,6 +38,8 @@ type Content =
       readonly unchanged: PreparedReply;
       /** As in Last-Modified, but for a file from the future, whose date is not told. */
       readonly modified: string;
+      /** Fields that say that the client has it, as ReadyRequest has them. */
+      knownBy: object | undefined;
     }
   | { readonly kind: "error"; readonly reply: PreparedReply }
   /** A directory that was asked for without its slash. */
@@ -93,8 +95,8 @@ export function createKeptFiles(options: KeptOptions): KeptFiles {
       | undefined;
   }
 
-  function isFresh(entry: Entry): boolean {
-    return performance.now() - entry.checkedAt < FRESH_MS;
+  function isFresh(entry: Entry, now: number): boolean {
+    return now - entry.checkedAt < FRESH_MS;
   }
 
   /** Finds out what stands at a path. Many may wait for one. */
@@ -181,6 +183,7 @@ export function createKeptFiles(options: KeptOptions): KeptFiles {
       whole: new PreparedReply(200, fields, bytes),
       unchanged: new PreparedReply(304, validators),
       modified: formatHttpDate(lastModified),
+      knownBy: undefined,
     };
   }
 
@@ -189,7 +192,7 @@ export function createKeptFiles(options: KeptOptions): KeptFiles {
       const acceptEncoding = encodes ? request.header("accept-encoding") : undefined;
       const table = tableFor(acceptEncoding);
       const entry = lookUp(table, rest);
-      if (!entry || !isFresh(entry)) return load(table, rest, acceptEncoding);
+      if (!entry || !isFresh(entry, request.now)) return load(table, rest, acceptEncoding);
       entry.wasUsed = true;
       const { content } = entry;
       switch (content.kind) {
@@ -208,11 +211,11 @@ export function createKeptFiles(options: KeptOptions): KeptFiles {
       const value = encodes ? acceptEncoding : undefined;
       const table = tableFor(value);
       let entry = lookUp(table, rest);
-      if (!entry || !isFresh(entry)) {
+      if (!entry || !isFresh(entry, performance.now())) {
         await load(table, rest, value);
         entry = lookUp(table, rest);
       }
-      if (entry?.content.kind !== "file" || !isFresh(entry)) return undefined;
+      if (entry?.content.kind !== "file" || !isFresh(entry, performance.now())) return undefined;
       entry.wasUsed = true;
       cache.counts.cacheHits += 1;
       return entry.content.representation;
@@ -242,10 +245,16 @@ function isUnchanged(request: ReadyRequest, etag: string, modified: string): boo
 
 function choose(
   request: ReadyRequest,
-  { representation, whole, unchanged, modified }: Extract<Content, { kind: "file" }>,
+  content: Extract<Content, { kind: "file" }>,
 ): PreparedReply | undefined {
+  const { representation, whole, unchanged, modified, knownBy } = content;
   if (!request.isConditional) return whole;
-  if (isUnchanged(request, representation.etag, modified)) return unchanged;
+  const { fields } = request;
+  if (fields !== undefined && fields === knownBy) return unchanged;
+  if (isUnchanged(request, representation.etag, modified)) {
+    content.knownBy = fields;
+    return unchanged;
+  }
   const { method } = request;
   const { status } = decide({ method, header: (name) => request.header(name) }, representation);
   if (status === 304) return unchanged;
