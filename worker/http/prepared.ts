@@ -28,7 +28,7 @@ export class ReplyClock {
   /** performance.now() when it is looked at again. */
   #until = Number.NEGATIVE_INFINITY;
 
-  constructor(wall: () => number = Date.now) {
+  constructor(wall: () => number = () => Date.now()) {
     this.#wall = wall;
   }
 
