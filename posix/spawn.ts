@@ -39,7 +39,7 @@ const POSIX_SPAWN_SETSIGDEF = 4;
 const POSIX_SPAWN_SETSIGMASK = 8;
 /** More than any of posix_spawnattr_t, posix_spawn_file_actions_t and sigset_t, anywhere. */
 const OPAQUE_BYTES = 1024;
-/** Starts in threads at once. There are four threads (UV_THREADPOOL_SIZE), and files are read in them too. */
+/** Starts in threads at once; files are read in the same pool. */
 const MAX_STARTING = 3;
 /** File actions that are kept, 300 bytes each. */
 const MAX_PLANS = 64;

@@ -12,6 +12,9 @@ import type { Listener } from "./listeners.ts";
 const CHANNEL_FD = 3;
 const FIRST_INHERITED_FD = 4;
 
+/** Threads in which files are opened and read: with the four that libuv has by itself, four slow reads hold up all others. */
+const POOL_THREADS = "16";
+
 const WORKER_ENTRY = fileURLToPath(new URL("../bin/worker.ts", import.meta.url));
 
 export type WorkerSpec = Omit<
@@ -93,7 +96,10 @@ function workerEnvironment(): NodeJS.ProcessEnv {
     "NO_COLOR",
     "TERM",
   ];
-  return Object.fromEntries(
-    kept.filter((name) => process.env[name] !== undefined).map((name) => [name, process.env[name]]),
-  );
+  const { UV_THREADPOOL_SIZE = POOL_THREADS } = process.env;
+  const passed = kept.filter((name) => process.env[name] !== undefined);
+  return {
+    ...Object.fromEntries(passed.map((name) => [name, process.env[name]])),
+    UV_THREADPOOL_SIZE,
+  };
 }

@@ -16,7 +16,10 @@ export const BACKLOG = 4096;
 /** Failures of accept(2), such as EMFILE, come by the thousand: one line says so each time. */
 const COMPLAINT_MS = 1_000;
 
-/** More connections would do; libuv keeps a descriptor to take and close those that cannot be had, so none spins here. */
+/**
+ * More connections would do. libuv keeps a descriptor to take and close those that cannot be had, so none spins here; it tells
+ * only where it could not do that either (descriptor-watch.ts).
+ */
 const EXHAUSTED: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"]);
 
 export type Acceptor = {

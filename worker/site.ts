@@ -17,6 +17,7 @@ import { createBareAcceptor } from "./bare-acceptor.ts";
 import { createBoardReader } from "./board-reader.ts";
 import { createCompressor } from "./compressor.ts";
 import { createFileCache } from "./file-cache.ts";
+import { watchDescriptors } from "./descriptor-watch.ts";
 import { createDocroots } from "./docroot.ts";
 import { configuredClocks } from "./http/clocks.ts";
 import { createFronts } from "./fronts.ts";
@@ -153,10 +154,11 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
     shedIdle: (count) => front.shedIdle(count),
   });
   const poller = await openPoller();
+  const makeRoom = (): void => admission.makeRoom();
+  cleanups.add(watchDescriptors(log, makeRoom));
   const acceptors = configuration.listeners.map((listener) => {
     const arrivals = createArrivals(listener, { ...services, front, router, raw });
     if (arrivals.tls) tlsFronts.push(arrivals.tls);
-    const makeRoom = (): void => admission.makeRoom();
     const bareDoor = arrivals.takeBare && admission.bareDoor(listener, arrivals.takeBare);
     if (poller && bareDoor)
       return {
