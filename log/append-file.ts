@@ -1,7 +1,17 @@
 // A log file that many processes append to. Every write is whole lines with O_APPEND, so lines of different workers never mix.
 // A disk that is full or slow costs lines, which are counted, and never memory or requests.
 
-import { close, constants, fstatSync, openSync, stat, write, type Stats } from "node:fs";
+import {
+  close,
+  constants,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  stat,
+  write,
+  type Stats,
+} from "node:fs";
 
 /** A buffer this full is written at once. */
 const FLUSH_BYTES = 16 * 1024;
@@ -19,6 +29,7 @@ const OPEN_FLAGS =
   constants.O_NOCTTY |
   constants.O_NONBLOCK;
 const MODE = 0o640;
+const NEWLINE = 10;
 
 export interface AppendFile {
   /** Lines given up so far. */
@@ -98,18 +109,30 @@ export function createAppendFile(path: string, events: AppendFileEvents = {}): A
     }
   }
 
-  function onWritten(error: Error | null, written: number): void {
+  function onWritten(failure: Error | null, written: number): void {
+    const error = failure ?? advance(written);
     if (error && !hasFailed) events.onFailure?.(error);
     hasFailed = error !== null;
     activity = error ? "failing" : "idle";
-    // The rest of a short write goes first, or a line would stay torn.
-    if (current && !error)
-      current = written < current.length ? current.subarray(written) : undefined;
-    if (!error) isTorn = current !== undefined;
     if (reopened !== undefined && (error || !current)) swap(reopened);
     if (error && onEnd) return end();
     if (!error && (current || onEnd || lines.length >= FLUSH_BYTES)) return flush();
     if (current || lines !== "") schedule();
+  }
+
+  /** So many bytes of `current` are in the file. An error where there was no room for a line. */
+  function advance(written: number): Error | null {
+    if (!current || written === current.length) {
+      current = undefined;
+      isTorn = false;
+      return null;
+    }
+    const whole = current.lastIndexOf(NEWLINE, written - 1) + 1;
+    const isBack = whole < written && takeBack(fd, written - whole);
+    isTorn = whole < written && !isBack;
+    // Where it cannot be taken back the rest of the line goes first, or it would stay torn.
+    current = current.subarray(isBack ? whole : written);
+    return isBack ? new Error("There is no room for a whole line") : null;
   }
 
   function schedule(): void {
@@ -162,6 +185,25 @@ export function createAppendFile(path: string, events: AppendFileEvents = {}): A
       });
     },
   };
+}
+
+/**
+ * Takes the beginning of a line that the disk had no room for out of the file again: others append to it as well, and would go on
+ * in the middle of that line. False where something stands behind it already, and for what is no file.
+ */
+function takeBack(fd: number, bytes: number): boolean {
+  try {
+    // Where our last write ended: with O_APPEND nobody else knows.
+    const end = Number(
+      /^pos:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "latin1"))?.[1],
+    );
+    const found = fstatSync(fd);
+    if (!found.isFile() || found.size !== end) return false;
+    ftruncateSync(fd, end - bytes);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function isSame(one: Stats, other: Stats): boolean {

@@ -17,6 +17,7 @@ import {
 import { join } from "node:path";
 import { test } from "node:test";
 import { createAppendFile, type AppendFile } from "../../log/append-file.ts";
+import { needs } from "../helpers/programs.ts";
 import { waitUntil } from "../helpers/server.ts";
 import { temporaryDirectory } from "../helpers/site.ts";
 
@@ -86,6 +87,33 @@ test("AppendFile drops and counts lines that a full disk does not take", async (
   assert.ok(file.dropped >= 3_000 - 1_024, String(file.dropped));
   await file.close();
   assert.equal(file.dropped, 3_000);
+});
+
+test("AppendFile leaves no half of a line on a disk that became full, and others go on behind whole ones", async (t) => {
+  const prlimit = needs(t, "prlimit", ["prlimit"]);
+  if (prlimit === undefined) return;
+  const path = join(temporaryDirectory(t), "log");
+  // A file that may grow no further is what a full disk is to who writes to it.
+  const limit = (bytes: string): Buffer =>
+    execFileSync(prlimit, ["--pid", String(process.pid), `--fsize=${bytes}:`]);
+  t.after(() => limit("unlimited"));
+  const go = (): void => {};
+  process.on("SIGXFSZ", go);
+  t.after(() => process.off("SIGXFSZ", go));
+  const full = Promise.withResolvers<void>();
+  const one = createAppendFile(path, { onFailure: () => full.resolve() });
+  const other = createAppendFile(path);
+  const line = (name: string): string => `${name.repeat(49)}\n`;
+  limit("120");
+  for (const name of ["a", "b", "c"]) one.write(line(name));
+  await full.promise;
+  assert.equal(readFileSync(path, "latin1"), line("a") + line("b"));
+  limit("unlimited");
+  other.write(line("d"));
+  await other.close();
+  await one.close();
+  assert.equal(readFileSync(path, "latin1"), ["a", "b", "d", "c"].map(line).join(""));
+  assert.equal(one.dropped + other.dropped, 0);
 });
 
 test("AppendFile finishes a short write before it goes on", async (t) => {
