@@ -2,6 +2,7 @@
 // The check looks at the descriptor, not at the name, so a file swapped for a symlink in between gains nothing.
 
 import {
+  accessSync,
   closeSync,
   constants,
   fstatSync,
@@ -116,6 +117,8 @@ export function createDocroots(): Docroots {
 function prepare(directory: string, symlinks: Symlinks): Docroot | string {
   try {
     if (!statSync(directory).isDirectory()) return `"${directory}" is not a directory`;
+    // What is below can be opened by its name; to be read it has only for a listing.
+    accessSync(directory, constants.X_OK);
     return createDocroot(directory, symlinks);
   } catch (error) {
     return `Cannot use the directory "${directory}": ${error instanceof Error ? error.message : String(error)}`;

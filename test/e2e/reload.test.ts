@@ -3,6 +3,7 @@ import { once } from "node:events";
 import net from "node:net";
 import { join } from "node:path";
 import test from "node:test";
+import { openFiles } from "../helpers/open-files.ts";
 import { runPortico, startPortico, waitUntil, type Portico } from "../helpers/server.ts";
 import { fetchOnce, freshConnections, keptConnections, slowDownloads } from "../helpers/traffic.ts";
 
@@ -51,6 +52,9 @@ test(
       keptConnections(`${url}/small`, 4, { status: 200, bytes: SMALL.length }),
       slowDownloads(`${url}/large`, 3, { status: 200, bytes: LARGE.length }),
     ];
+    // Once, for what is opened when it is first needed.
+    await reload(portico);
+    const before = await settled(portico);
     for (let n = 0; n < RELOADS; n += 1) await reload(portico);
     const results = await Promise.all(traffic.map((each) => each.stop()));
     assert.deepEqual(
@@ -71,8 +75,25 @@ test(
     assert.equal(board.totals.requests, requests);
     assert.equal(board.totals.status2xx, requests);
     assert.equal(board.samplesLost, 0);
+
+    const after = await settled(portico);
+    assert.ok(after.pids.every((pid) => !before.pids.includes(pid)));
+    await waitUntil(
+      "the descriptors of generations that are gone to be closed",
+      () => openFiles(portico).length <= before.openFiles.length,
+      () => `${before.openFiles.join("\n")}\n\n${openFiles(portico).join("\n")}`,
+    );
   },
 );
+
+/** Once only the workers that serve are left. */
+async function settled(portico: Portico): Promise<{ pids: number[]; openFiles: string[] }> {
+  const pids = await waitUntil("older generations to go", async () => {
+    const { workers } = await portico.status();
+    return workers.every(({ state }) => state === "serving") && workers.map(({ pid }) => pid);
+  });
+  return { pids, openFiles: openFiles(portico) };
+}
 
 test("a reload onto a configuration with an error changes nothing and names the place", async (t) => {
   const portico = await startPortico(t, {
