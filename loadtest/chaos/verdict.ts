@@ -23,6 +23,8 @@ const EXPECTED = [
   /conf:\d+:\d+/,
   /keeps its certificate: The private key/,
   /EMFILE|ENOSPC/,
+  // Said once by each worker while the log disk is full; the lines it drops are counted, and judged below.
+  /^Cannot write to "[^"]*": lines will be lost/,
   /^Full: closed idle connections/,
   /^Cannot accept on/,
   /^Worker takes no connections: others get/,
@@ -46,7 +48,8 @@ export function judge({ world, phases, watch, status, logLines }: Run): Record<s
     phases.reduce((total, phase) => total + value(phase), 0);
   const board = status === "" ? undefined : (JSON.parse(status) as Status);
   const uncounted = sum((phase) => phase.uncounted);
-  for (const { pid } of watch.zombies) problems.push(`${pid} was a zombie for seconds`);
+  for (const { pid, parent } of watch.zombies)
+    problems.push(`${pid}, a child of ${parent}, was a zombie for seconds`);
 
   const unexpected = world.server.complaints.filter(
     ({ msg }) => !EXPECTED.some((pattern) => pattern.test(msg)),

@@ -1,6 +1,6 @@
 // Looks at the server's processes once a second: memory, and who is left as a zombie.
 
-import { descendants, residentBytes, type ProcessState } from "./processes.ts";
+import { descendants, processState, residentBytes, type ProcessState } from "./processes.ts";
 
 const LOOK_MS = 1_000;
 /** A zombie that was seen so often in a row is not on its way out. */
@@ -25,7 +25,8 @@ export function watchProcesses(supervisor: number): Watch {
     for (const one of descendants(supervisor)) {
       const name = nameOf(one);
       seen.set(name, one);
-      if (one.state !== "Z") continue;
+      // A parent that is stopped cannot reap; its child is reaped when the watchdog has ended it.
+      if (one.state !== "Z" || processState(one.parent)?.state === "T") continue;
       const times = (looks.get(name) ?? 0) + 1;
       now.set(name, times);
       if (times === MAX_LOOKS) zombies.push(one);
