@@ -1,7 +1,7 @@
 // What costs the requests that a worker had in hand, or those there was no descriptor for, and no others.
 
 import { execFileSync, spawnSync } from "node:child_process";
-import { countDescriptors } from "./processes.ts";
+import { countDescriptors, userOf } from "./processes.ts";
 import { mustDo, pause, recovered, strike, type GameEvent, type World } from "./world.ts";
 
 const SHORTAGE_MS = 3_000;
@@ -63,23 +63,21 @@ async function starve(
   most: number,
   meanwhile: () => Promise<void>,
 ): Promise<void> {
-  const limits = execFileSync("prlimit", [
-    "--pid",
-    String(pid),
-    "--nofile",
-    "-o",
-    "SOFT",
-    "--noheadings",
-  ]);
-  const set = (soft: string): unknown =>
-    execFileSync("prlimit", ["--pid", String(pid), `--nofile=${soft}:`]);
+  // As its own user: root without all its powers may not.
+  const user = userOf(pid);
+  const prlimit = (...more: readonly string[]): string =>
+    execFileSync("prlimit", ["--pid", String(pid), ...more], user)
+      .toString()
+      .trim();
+  const set = (soft: string): unknown => prlimit(`--nofile=${soft}:`);
+  const before = prlimit("--nofile", "-o", "SOFT", "--noheadings");
   const shortage = { from: performance.now(), until: Infinity };
   world.shortages.push(shortage);
   set(String(most));
   try {
     await meanwhile();
   } finally {
-    set(limits.toString().trim());
+    set(before);
     shortage.until = performance.now() + SHORTAGE_ECHO_MS;
   }
 }

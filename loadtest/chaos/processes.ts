@@ -58,6 +58,14 @@ export function descriptorKinds(pid: number): Record<string, number> {
   return kinds;
 }
 
+/** As whom it runs: its real user and group. */
+export function userOf(pid: number): { readonly uid: number; readonly gid: number } {
+  const status = read(`/proc/${pid}/status`) ?? "";
+  const idOf = (field: string): number =>
+    Number(new RegExp(`^${field}:\\s+(\\d+)`, "m").exec(status)?.[1]);
+  return { uid: idOf("Uid"), gid: idOf("Gid") };
+}
+
 /** VmRSS; 0 once it has ended. */
 export function residentBytes(pid: number): number {
   const kb = /^VmRSS:\s+(\d+)/m.exec(read(`/proc/${pid}/status`) ?? "")?.[1];

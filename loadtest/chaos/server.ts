@@ -58,7 +58,7 @@ export async function launch(root: string, logs: string, workers: number): Promi
   const directory = join(root, "etc");
   const portico = [process.execPath, "--disable-sigusr1", LAUNCHER];
   const run = [...portico, "run", "-c", directory, "--workers", String(workers)];
-  const mount = `mount -t tmpfs -o size=${LOG_DISK_BYTES} none "$0" && exec "$@"`;
+  const mount = `mount -t tmpfs -o size=${LOG_DISK_BYTES},mode=755 none "$0" && exec "$@"`;
   const inside = ["unshare", "--mount", "--propagation", "private", "sh", "-c", mount, logs];
   const [program = "", ...args] = hasLogDisk ? [...inside, ...run] : run;
   const child = spawn(program, args, { stdio: ["ignore", "ignore", "pipe"], env: environment });

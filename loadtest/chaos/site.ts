@@ -2,7 +2,14 @@
 
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { copyFileSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  readFileSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import net from "node:net";
 import { join } from "node:path";
 import type { Ports } from "./traffic.ts";
@@ -10,6 +17,8 @@ import type { Ports } from "./traffic.ts";
 const PAIRS = 2;
 const LONG_AGO_SECS = 1_700_000_000;
 const SLEEP = "/bin/sleep";
+/** As whom workers and programs run where the server is root: they may neither read the key nor make a log file. */
+const USER = "nobody";
 
 /** A configuration that is wrong, and what the refusal has to name. */
 export type Mistake = { readonly what: string; readonly text: string; readonly names: RegExp };
@@ -45,6 +54,7 @@ export async function makeSite(root: string, watchdogSecs: number): Promise<Site
     number,
     number,
   ];
+  chmodSync(root, 0o755);
   const conf = join(root, "etc");
   const logs = join(root, "logs");
   for (const directory of [
@@ -111,6 +121,7 @@ esac
     const global = {
       "pid-file": join(root, "pid"),
       "init-ssl": "1",
+      ...(process.getuid?.() === 0 && { username: USER }),
       "plugin-dir": join(root, "plugins"),
       "watchdog-secs": watchdogSecs,
       // A busy machine takes its time, and is not what is tested.
@@ -125,7 +136,7 @@ esac
   function install(index: number): string {
     const [text, secret] = pairs[index % PAIRS] ?? ["", ""];
     writeFileSync(cert, text);
-    writeFileSync(key, secret);
+    writeFileSync(key, secret, { mode: 0o600 });
     return text;
   }
 
