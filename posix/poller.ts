@@ -47,6 +47,7 @@ const F_GETFL = 3;
 const F_SETFL = 4;
 const O_NONBLOCK = 0o4000;
 const SHUT_WR = 1;
+const MSG_PEEK = 0x2;
 const MSG_NOSIGNAL = 0x4000;
 const MSG_MORE = 0x8000;
 const IPPROTO_TCP = 6;
@@ -69,7 +70,7 @@ export interface Polled {
 export type SocketPlace = { readonly address: string; readonly port: number } | undefined;
 
 export interface Poller {
-  /** What `read` has read; the next call overwrites it. */
+  /** What `read` and `peek` have read; the next call overwrites it. */
   readonly bytes: Buffer;
   /** Starts to listen on a bound socket. 0, or a negative errno. */
   listen(fd: number, backlog: number): number;
@@ -82,6 +83,8 @@ export interface Poller {
   remotePlace(fd: number): SocketPlace;
   /** Bytes read, 0 at the end, or a negative errno. */
   read(fd: number): number;
+  /** The same, and the next call reads them again. */
+  peek(fd: number): number;
   /** Bytes taken, or a negative errno. With `hasMore` the kernel may wait for the next call before it sends. */
   write(fd: number, bytes: Uint8Array, hasMore: boolean): number;
   /** Ends our side. */
@@ -90,6 +93,8 @@ export interface Poller {
   close(fd: number): void;
 
   watch(fd: number, events: number, target: Polled): void;
+  /** Another one is told from now on. */
+  retarget(fd: number, target: Polled): void;
   /** Changes what is asked for. */
   rewatch(fd: number, events: number): void;
   unwatch(fd: number): void;
@@ -218,6 +223,7 @@ function createPoller(koffi: Native["koffi"], libc: Native["libc"]): Poller {
       return getpeername(fd, address, addressSize) === 0 ? decodePlace(address) : undefined;
     },
     read: (fd) => outcome(recv(fd, bytes, READ_BYTES, 0)),
+    peek: (fd) => outcome(recv(fd, bytes, READ_BYTES, MSG_PEEK)),
     write: (fd, from, hasMore) =>
       outcome(send(fd, from, from.length, hasMore ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL)),
     shutdown: (fd) => void shutdown(fd, SHUT_WR),
@@ -233,6 +239,9 @@ function createPoller(koffi: Native["koffi"], libc: Native["libc"]): Poller {
       marks[fd] = lastMark;
       targets[fd] = target;
       control(EPOLL_CTL_ADD, fd, mask);
+    },
+    retarget(fd, target) {
+      if (targets[fd] !== undefined) targets[fd] = target;
     },
     rewatch: (fd, mask) => void control(EPOLL_CTL_MOD, fd, mask),
     unwatch(fd) {

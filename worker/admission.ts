@@ -6,9 +6,9 @@ import type { ServerConfig } from "../config/server.ts";
 import type { WorkerListener } from "../ipc/messages.ts";
 import type { Logger } from "../log/logger.ts";
 import { describeConnection } from "./accept.ts";
+import type { BareConnection } from "./bare-acceptor.ts";
 import type { Counters } from "./counters.ts";
 import type { BareTransport } from "./http/bare-transport.ts";
-import type { Connection } from "./http/connection.ts";
 import { discardRest } from "./http/linger.ts";
 import { renderRefusal } from "./http/refusal.ts";
 import { noSeat } from "./limits.ts";
@@ -44,7 +44,7 @@ export type AdmissionOptions = {
   readonly shedIdle: (count: number) => number;
 };
 
-type BarePass = (transport: BareTransport, connection: Connection) => void;
+export type BarePass = (transport: BareTransport, connection: BareConnection) => void;
 
 export type Admission = {
   /** Decides about each connection of a listener; those it takes are passed on, also later. */
@@ -191,7 +191,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
         accepted += 1;
         if (!hasRoom()) {
           const left = transport.leave(NOTHING_READ);
-          if (left) sayFull(left.socket, false);
+          if (left) sayFull(left.socket, listener.secure);
           return;
         }
         const hasPlace =

@@ -3,14 +3,16 @@
 import type net from "node:net";
 import type { Configuration, WorkerListener } from "../ipc/messages.ts";
 import type { Logger } from "../log/logger.ts";
+import type { OpenSsl } from "../posix/openssl.ts";
+import type { BarePass } from "./admission.ts";
 import { describeConnection, hasLeft, localAddressOf } from "./accept.ts";
 import type { Counters } from "./counters.ts";
-import type { BareTransport } from "./http/bare-transport.ts";
-import type { Connection, TlsSession } from "./http/connection.ts";
+import type { TlsSession } from "./http/connection.ts";
 import type { Fronts } from "./fronts.ts";
 import { refusePlainText } from "./plain-on-tls.ts";
 import { rawMode, sniffHttp, type RawTable } from "./raw.ts";
 import type { Router } from "./router.ts";
+import { greet, toSocket, type GreetingOptions } from "./tls-greeting.ts";
 import { createTlsFront, type TlsFront } from "./tls.ts";
 import { takesClear } from "./vhost-faces.ts";
 
@@ -23,20 +25,21 @@ export type ArrivalOptions = {
   readonly front: Fronts;
   readonly router: Router;
   readonly raw: RawTable;
+  readonly openSsl: OpenSsl | undefined;
 };
 
 export type Arrivals = {
   /** Takes a connection that was let in. */
   take(socket: net.Socket): void;
-  /** The same for one that is no socket of Node, where connections begin with HTTP in clear. */
-  readonly takeBare?: (transport: BareTransport, connection: Connection) => void;
+  /** The same for one that is no socket of Node, where connections are HTTP and nothing else. */
+  readonly takeBare?: BarePass;
   /** What speaks TLS on this listener. */
   readonly tls: TlsFront | undefined;
 };
 
 /** Decides about the connections of one listener. */
 export function createArrivals(listener: WorkerListener, options: ArrivalOptions): Arrivals {
-  const { configuration, counters, log, front, router, raw } = options;
+  const { configuration, counters, log, front, router, raw, openSsl } = options;
   const { config } = configuration;
   const withinMs = config.global["timeout-secs"] * MS_PER_SEC;
   const firsts = [listener, ...listener.overrides].flatMap(({ vhosts }) => vhosts.slice(0, 1));
@@ -95,6 +98,7 @@ export function createArrivals(listener: WorkerListener, options: ArrivalOptions
     ticketSecret: configuration.ticketSecret,
     log,
     handshakeMs: withinMs,
+    openSsl,
     counts: counters.worker,
     onSecure(socket, session) {
       counters.openTls += 1;
@@ -112,11 +116,30 @@ export function createArrivals(listener: WorkerListener, options: ArrivalOptions
       });
     },
   });
+  function take(socket: net.Socket): void {
+    if (hasLeft(socket, listener)) socket.destroy();
+    else tls.adopt(socket);
+  }
+  if (!openSsl || isRaw) return { tls, take };
+  const greeting: GreetingOptions = {
+    openSsl,
+    log,
+    handshakeMs: withinMs,
+    counts: counters.worker,
+    contextFor: (localAddress, serverName) => tls.contextFor(localAddress, serverName),
+    onSecure(transport, connection) {
+      counters.openTls += 1;
+      transport.onceClosed(countClosed);
+      front.adoptBare(transport, connection);
+    },
+    onOther(transport) {
+      const socket = toSocket(transport);
+      if (socket) take(socket);
+    },
+  };
   return {
     tls,
-    take(socket) {
-      if (hasLeft(socket, listener)) socket.destroy();
-      else tls.adopt(socket);
-    },
+    take,
+    takeBare: (transport, connection) => greet(transport, connection, greeting),
   };
 }

@@ -1,4 +1,4 @@
-// Accepts on a listener whose connections begin in clear HTTP: they stay bare descriptors until somebody needs more.
+// Accepts on a listener whose connections are HTTP, in clear or through TLS: they stay bare descriptors until somebody needs more.
 
 import { closeSync, openSync } from "node:fs";
 import { getSystemErrorName } from "node:util";
@@ -17,7 +17,7 @@ import {
 import { BACKLOG, createComplaints, type Acceptor } from "./accept.ts";
 import type { Counters } from "./counters.ts";
 import { BareTransport } from "./http/bare-transport.ts";
-import type { Connection } from "./http/connection.ts";
+import type { Connection, TlsSession } from "./http/connection.ts";
 import { plainAddress } from "./networks.ts";
 
 /** Taken in one turn; the other workers may have the others. */
@@ -33,7 +33,7 @@ export function createBareAcceptor(
   counters: Counters,
   log: Logger,
   poller: Poller,
-  onConnection: (transport: BareTransport, connection: Connection) => void,
+  onConnection: (transport: BareTransport, connection: BareConnection) => void,
   onExhausted: () => void = () => {},
 ): Acceptor {
   const { fd } = listener;
@@ -131,11 +131,12 @@ function systemError(negative: number, syscall: string): Error & { code: string 
   return Object.assign(new Error(`${syscall} ${code}`), { code, errno: negative, syscall });
 }
 
-class BareConnection implements Connection {
+export class BareConnection implements Connection {
   readonly listener: string;
   readonly remoteAddress: string;
   readonly remotePort: number;
-  readonly secure = false;
+  secure = false;
+  tls?: TlsSession;
   readonly #transport: BareTransport;
   readonly #port: number;
   #local: { readonly address: string; readonly port: number } | undefined;
@@ -146,6 +147,12 @@ class BareConnection implements Connection {
     this.remotePort = place?.port ?? 0;
     this.#transport = transport;
     this.#port = listener.port;
+  }
+
+  /** The handshake is done. */
+  settleTls(session: TlsSession): void {
+    this.secure = true;
+    this.tls = session;
   }
 
   get localAddress(): string {

@@ -22,12 +22,15 @@ export function createFronts(options: FrontOptions): Fronts {
       return http1.open + http2.open;
     },
     adopt(socket, connection) {
-      if (settledOn(socket) !== HTTP2) return http1.adopt(socket, connection);
-      // A stream may ask for it when the socket has closed.
-      void connection.localAddress;
-      http2.adopt(socket, connection);
+      if (settledOn(socket) === HTTP2) http2.adopt(socket, connection);
+      else http1.adopt(socket, connection);
     },
-    adoptBare: (transport, connection) => http1.adoptBare(transport, connection),
+    adoptBare(transport, connection) {
+      if (transport.protocol === HTTP2) http2.adoptBare(transport, connection);
+      else http1.adoptBare(transport, connection);
+      // What came with the end of the handshake.
+      transport.readOn();
+    },
     drain() {
       http1.drain();
       http2.drain();

@@ -7,6 +7,7 @@ import type { Configuration, VhostSecrets, WorkerListener } from "../ipc/message
 import { openFilesLimit } from "../posix/open-files.ts";
 import type { Starter } from "../posix/child.ts";
 import { openPageCache, type PageCache } from "../posix/page-cache.ts";
+import { openOpenSsl } from "../posix/openssl.ts";
 import { openPoller } from "../posix/poller.ts";
 import { openStarter } from "../posix/spawn.ts";
 import { createAcceptor, type Acceptor } from "./accept.ts";
@@ -156,8 +157,9 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
   const poller = await openPoller();
   const makeRoom = (): void => admission.makeRoom();
   cleanups.add(watchDescriptors(log, makeRoom));
+  const openSsl = await openOpenSsl();
   const acceptors = configuration.listeners.map((listener) => {
-    const arrivals = createArrivals(listener, { ...services, front, router, raw });
+    const arrivals = createArrivals(listener, { ...services, front, router, raw, openSsl });
     if (arrivals.tls) tlsFronts.push(arrivals.tls);
     const bareDoor = arrivals.takeBare && admission.bareDoor(listener, arrivals.takeBare);
     if (poller && bareDoor)

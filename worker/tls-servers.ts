@@ -4,6 +4,7 @@
 
 import { createHash, hkdfSync } from "node:crypto";
 import tls from "node:tls";
+import type { OpenSsl, TlsContext } from "../posix/openssl.ts";
 import { vhostKey } from "../config/listeners.ts";
 import type { ServerConfig } from "../config/server.ts";
 import { clientRules, tlsSettings } from "../config/tls-settings.ts";
@@ -29,6 +30,8 @@ export type TlsServersOptions = {
   readonly ticketSecret: Uint8Array;
   readonly log: Logger;
   readonly handshakeMs: number;
+  /** Where connections can do without TLSSocket. */
+  readonly openSsl: OpenSsl | undefined;
   readonly counts: Pick<WorkerCounters, "tlsHandshakes" | "tlsResumed" | "tlsFailed">;
   /** The handshake is done. `socket.alpnProtocol` tells what was settled on. */
   readonly onSecure: (socket: tls.TLSSocket, session: TlsSession) => void;
@@ -37,45 +40,94 @@ export type TlsServersOptions = {
 export type TlsServers = {
   /** The server of a vhost; undefined where it has no certificate, or one that OpenSSL does not take. */
   of(vhost: number): tls.Server | undefined;
+  /** What its connections begin with that do without TLSSocket; undefined where they cannot. */
+  contextOf(vhost: number): TlsContext | undefined;
   /** New certificates for some vhosts. */
   renew(secrets: readonly VhostSecrets[]): void;
   /** New ticket keys; tickets of the old ones lead to full handshakes, as Node knows one key at a time. */
   renewTickets(ticketSecret: Uint8Array): void;
 };
 
-type Entry = { readonly server: tls.Server; readonly context: string };
+/** One certificate with its settings. What is undefined has not been needed yet; what is null cannot be had. */
+type Entry = {
+  readonly vhost: VhostConfig;
+  readonly secret: VhostSecrets;
+  readonly sessionContext: string;
+  server?: tls.Server | null;
+  bare?: TlsContext | null;
+};
 
 /** Makes no server yet. */
 export function createTlsServers(options: TlsServersOptions): TlsServers {
-  const { config, log } = options;
+  const { config, log, openSsl } = options;
   const secrets = new Map(options.secrets.map((secret) => [secret.vhost, secret]));
   const identities = new Map<number, string>();
-  const entries = new Map<string, Entry | undefined>();
+  const entries = new Map<string, Entry>();
   let { ticketSecret } = options;
 
-  function make(vhost: VhostConfig, secret: VhostSecrets): Entry | undefined {
+  function find(index: number): Entry | undefined {
+    const known = identities.get(index);
+    const kept = known === undefined ? undefined : entries.get(known);
+    if (kept) return kept;
+    const secret = secrets.get(index);
+    const vhost = config.vhosts[index];
+    if (!secret || !vhost) return undefined;
+    const context = sessionContext(vhost, secret, config);
+    const identity = identityOf(secret, context);
+    identities.set(index, identity);
+    const entry = entries.get(identity) ?? { vhost, secret, sessionContext: context };
+    entries.set(identity, entry);
+    return entry;
+  }
+
+  function attempt<T>({ vhost }: Entry, make: () => T): T | null {
     try {
-      const context = sessionContext(vhost, secret, config);
-      const ticketKeys = deriveTicketKeys(ticketSecret, context);
-      return { context, server: createServer(vhost, secret, context, ticketKeys, options) };
+      return make();
     } catch (error) {
       // The supervisor has tried the same, so this is next to impossible; a client more or less must not end the worker.
       log.error({ err: error }, `TLS of "${vhostKey(vhost)}" cannot be set up`);
-      return undefined;
+      return null;
     }
+  }
+
+  function contextOptions({
+    vhost,
+    secret,
+    sessionContext: context,
+  }: Entry): tls.SecureContextOptions {
+    const { ALPNProtocols: _protocols, ...settings } = tlsSettings(vhost, config.global);
+    return {
+      ...settings,
+      cert: Buffer.from(secret.cert),
+      key: Buffer.from(secret.key),
+      ...(secret.ca && { ca: Buffer.from(secret.ca) }),
+      // Clients know whether they have AES in hardware (Mozilla's recommendation); SSL_OP_CIPHER_SERVER_PREFERENCE turns it round.
+      honorCipherOrder: false,
+      ticketKeys: deriveTicketKeys(ticketSecret, context),
+      sessionIdContext: context,
+    };
+  }
+
+  function prepare(entry: Entry): TlsContext | undefined {
+    const { vhost, secret } = entry;
+    // What a client shows, and what is stapled, is Node's to handle.
+    if (!openSsl || clientRules(vhost) !== "" || secret.ocsp) return undefined;
+    const { ALPNProtocols } = tlsSettings(vhost, config.global);
+    return openSsl.prepare(tls.createSecureContext(contextOptions(entry)), ALPNProtocols);
   }
 
   return {
     of(index) {
-      const known = identities.get(index);
-      if (known !== undefined && entries.has(known)) return entries.get(known)?.server;
-      const secret = secrets.get(index);
-      const vhost = config.vhosts[index];
-      if (!secret || !vhost) return undefined;
-      const identity = identityOf(vhost, secret, config);
-      identities.set(index, identity);
-      if (!entries.has(identity)) entries.set(identity, make(vhost, secret));
-      return entries.get(identity)?.server;
+      const entry = find(index);
+      if (!entry) return undefined;
+      entry.server ??= attempt(entry, () => createServer(entry, contextOptions(entry), options));
+      return entry.server ?? undefined;
+    },
+    contextOf(index) {
+      const entry = find(index);
+      if (!entry || entry.bare === null) return undefined;
+      entry.bare ??= attempt(entry, () => prepare(entry)) ?? null;
+      return entry.bare ?? undefined;
     },
     renew(renewed) {
       for (const secret of renewed) {
@@ -87,16 +139,18 @@ export function createTlsServers(options: TlsServersOptions): TlsServers {
     },
     renewTickets(renewed) {
       ticketSecret = renewed;
-      for (const entry of entries.values())
-        entry?.server.setTicketKeys(deriveTicketKeys(renewed, entry.context));
+      for (const { sessionContext: context, server, bare } of entries.values()) {
+        const keys = deriveTicketKeys(renewed, context);
+        server?.setTicketKeys(keys);
+        bare?.setTicketKeys(keys);
+      }
     },
   };
 }
 
 /** Vhosts with equal certificates and settings share a server. */
-function identityOf(vhost: VhostConfig, secret: VhostSecrets, config: ServerConfig): string {
-  const { cert, key, ca, ocsp } = secret;
-  return digest(cert, key, ca ?? "", ocsp ?? "", sessionContext(vhost, secret, config));
+function identityOf({ cert, key, ca, ocsp }: VhostSecrets, context: string): string {
+  return digest(cert, key, ca ?? "", ocsp ?? "", context);
 }
 
 /**
@@ -117,30 +171,21 @@ function deriveTicketKeys(secret: Uint8Array, context: string): Buffer {
 }
 
 function createServer(
-  vhost: VhostConfig,
-  secret: VhostSecrets,
-  sessionIdContext: string,
-  ticketKeys: Buffer,
+  { vhost, secret }: Entry,
+  context: tls.SecureContextOptions,
   options: TlsServersOptions,
 ): tls.Server {
   const { log, counts, onSecure } = options;
-  const settings = tlsSettings(vhost, options.config.global);
+  const { ALPNProtocols } = tlsSettings(vhost, options.config.global);
   const rules = clientRules(vhost);
   const asksClient = rules !== "";
   const watchGoodbye = createGoodbyeWatch();
   const server = tls.createServer({
-    ...settings,
-    ALPNProtocols: [...settings.ALPNProtocols],
-    cert: Buffer.from(secret.cert),
-    key: Buffer.from(secret.key),
-    ...(secret.ca && { ca: Buffer.from(secret.ca) }),
-    // Clients know whether they have AES in hardware (Mozilla's recommendation); SSL_OP_CIPHER_SERVER_PREFERENCE turns it round.
-    honorCipherOrder: false,
+    ...context,
+    ALPNProtocols: [...ALPNProtocols],
     // A client without a certificate gets an alert; one with a bad one is cut by Node, whose OpenSSL callback lets all pass.
     requestCert: asksClient,
     rejectUnauthorized: asksClient,
-    ticketKeys,
-    sessionIdContext,
     handshakeTimeout: options.handshakeMs,
   });
   const { ocsp } = secret;

@@ -4,6 +4,7 @@
 import type { Socket } from "node:net";
 import type { ServerConfig } from "../config/server.ts";
 import type { WorkerListener } from "../ipc/messages.ts";
+import type { TlsContext } from "../posix/openssl.ts";
 import { localAddressOf, readOpening } from "./accept.ts";
 import { createTlsServers, type TlsServers, type TlsServersOptions } from "./tls-servers.ts";
 import { createNameTable, type NameTable } from "./vhost-names.ts";
@@ -11,6 +12,8 @@ import { createNameTable, type NameTable } from "./vhost-names.ts";
 export type TlsFront = Pick<TlsServers, "renew" | "renewTickets"> & {
   /** Reads the ClientHello of an accepted connection and begins the handshake. */
   adopt(socket: Socket): void;
+  /** For a connection that came to this address of ours and asks for this name: undefined where it has to be adopted. */
+  contextFor(localAddress: () => string, serverName: string | undefined): TlsContext | undefined;
 };
 
 /** A client that does not send its hello in handshakeMs is cut, and one that does not finish the handshake in as much again. */
@@ -29,8 +32,8 @@ export function createTlsFront(options: TlsOptions): TlsFront {
     listener.overrides.map(({ address, vhosts }) => [address, tableOf(vhosts, config)]),
   );
 
-  function choose(socket: Socket, serverName: string | undefined): number {
-    const local = byAddress.size === 0 ? undefined : byAddress.get(localAddressOf(socket));
+  function choose(localAddress: () => string, serverName: string | undefined): number {
+    const local = byAddress.size === 0 ? undefined : byAddress.get(localAddress());
     const table = local ?? everybody;
     return table.byName(hostOf(serverName)) ?? table.first;
   }
@@ -39,10 +42,11 @@ export function createTlsFront(options: TlsOptions): TlsFront {
     adopt: (socket) =>
       readOpening(socket, handshakeMs, (opening) => {
         if (opening.kind === "text") return onText(socket);
-        const server = servers.of(choose(socket, opening.serverName));
+        const server = servers.of(choose(() => localAddressOf(socket), opening.serverName));
         if (server) server.emit("connection", socket);
         else socket.destroy();
       }),
+    contextFor: (localAddress, name) => servers.contextOf(choose(localAddress, name)),
     renew: (secrets) => servers.renew(secrets),
     renewTickets: (ticketSecret) => servers.renewTickets(ticketSecret),
   };

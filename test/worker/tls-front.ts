@@ -1,14 +1,21 @@
 // A TLS front on a socket of its own for tests, and a client that tells what it came to.
 
+import assert from "node:assert/strict";
 import { once } from "node:events";
 import net from "node:net";
-import type { TestContext } from "node:test";
+import { test, type TestContext } from "node:test";
 import tls from "node:tls";
 import { globalShape } from "../../config/server.ts";
 import { vhostShape } from "../../config/vhost.ts";
 import { emptyWorkerCounters, type WorkerCounters } from "../../ipc/stats.ts";
 import { createLogger } from "../../log/logger.ts";
-import { createTlsFront } from "../../worker/tls.ts";
+import { openOpenSsl } from "../../posix/openssl.ts";
+import { openPoller } from "../../posix/poller.ts";
+import { createBareAcceptor } from "../../worker/bare-acceptor.ts";
+import { createCounters } from "../../worker/counters.ts";
+import type { BareTransport } from "../../worker/http/bare-transport.ts";
+import { greet, toSocket, type GreetingOptions } from "../../worker/tls-greeting.ts";
+import { createTlsFront, type TlsFront } from "../../worker/tls.ts";
 import type { Pair } from "../helpers/certificates.ts";
 
 export type TlsVhost = {
@@ -37,8 +44,30 @@ export type RunningFront = {
 
 const PATIENCE_MS = 30_000;
 
+/** What connections are made of: a descriptor and OpenSSL, or TLSSocket. */
+type Way = "descriptors" | "TLSSocket";
+type Start = (t: TestContext, options: TlsFrontOptions) => Promise<RunningFront>;
+
+/** A test of both ways that connections take through TLS. */
+export function testBothWays(
+  name: string,
+  body: (t: TestContext, start: Start) => Promise<void>,
+): void {
+  for (const way of ["descriptors", "TLSSocket"] as const)
+    void test(`${name} (${way})`, (t) =>
+      body(t, (context, options) => startFront(context, options, way)));
+}
+
 /** Starts a front that ends each connection with "hello" once it is secure. */
-export async function startFront(t: TestContext, options: TlsFrontOptions): Promise<RunningFront> {
+async function startFront(
+  t: TestContext,
+  options: TlsFrontOptions,
+  way: Way,
+): Promise<RunningFront> {
+  const openSsl = way === "descriptors" ? await openOpenSsl() : undefined;
+  const counts = options.counts ?? emptyWorkerCounters();
+  const handshakeMs = options.handshakeMs ?? PATIENCE_MS;
+  const log = await createLogger({ name: "test", level: "silent" });
   const texts: string[] = [];
   const overrides = options.overrides ?? [];
   const apart = new Set(overrides.flatMap((override) => override.vhosts));
@@ -70,9 +99,10 @@ export async function startFront(t: TestContext, options: TlsFrontOptions): Prom
       ocsp: undefined,
     })),
     ticketSecret: options.ticketSecret ?? Buffer.alloc(32, 1),
-    log: await createLogger({ name: "test", level: "silent" }),
-    counts: options.counts ?? emptyWorkerCounters(),
-    handshakeMs: options.handshakeMs ?? PATIENCE_MS,
+    log,
+    counts,
+    openSsl,
+    handshakeMs,
     onSecure(socket) {
       socket.on("error", () => {});
       socket.end("hello");
@@ -85,6 +115,10 @@ export async function startFront(t: TestContext, options: TlsFrontOptions): Prom
       socket.resume();
     },
   });
+  if (openSsl) {
+    const port = await acceptBare(t, front, { openSsl, counts, handshakeMs, log });
+    return { port, texts };
+  }
   const open = new Set<net.Socket>();
   const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     open.add(socket);
@@ -98,6 +132,68 @@ export async function startFront(t: TestContext, options: TlsFrontOptions): Prom
     server.close();
   });
   return { port: (server.address() as net.AddressInfo).port, texts };
+}
+
+/** Says "hello" as soon as it may. */
+async function acceptBare(
+  t: TestContext,
+  front: TlsFront,
+  options: Pick<GreetingOptions, "openSsl" | "counts" | "handshakeMs" | "log">,
+): Promise<number> {
+  const poller = await openPoller();
+  assert.ok(poller);
+  const bound = new net.BoundSocket({ host: "0.0.0.0", port: 0 });
+  const { port } = bound.address();
+  const listener = {
+    address: "test",
+    fd: bound.fd(),
+    port,
+    secure: true,
+    vhosts: [],
+    overrides: [],
+  };
+  const open = new Set<{ destroy(): void }>();
+  const acceptor = createBareAcceptor(
+    listener,
+    createCounters(),
+    options.log,
+    poller,
+    (...arrival) => {
+      const [transport, connection] = arrival;
+      open.add(transport);
+      transport.onceClosed(() => open.delete(transport));
+      greet(transport, connection, {
+        ...options,
+        contextFor: (...asked) => front.contextFor(...asked),
+        onSecure: sayHello,
+        onOther() {
+          const socket = toSocket(transport);
+          if (!socket) return;
+          open.add(socket);
+          front.adopt(socket);
+        },
+      });
+    },
+  );
+  await acceptor.listen();
+  t.after(() => {
+    for (const connection of open) connection.destroy();
+    acceptor.close();
+    poller.stop();
+    bound.close();
+  });
+  return port;
+}
+
+function sayHello(transport: BareTransport): void {
+  transport.begin({
+    receive() {},
+    receiveEnd: () => transport.end(),
+    onFlushed() {},
+    onClose() {},
+  });
+  transport.write(Buffer.from("hello"));
+  transport.end();
 }
 
 export type Handshake = {

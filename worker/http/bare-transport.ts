@@ -1,7 +1,8 @@
-// A connection over a bare descriptor: read and written by system calls when the poller says so. It costs a fraction of a
-// socket of Node, in time and in memory, and becomes one as soon as somebody needs more than this.
+// A connection over a bare descriptor, in clear or through TLS: read and written when the poller says so. It costs a fraction of
+// a socket of Node, in time and in memory, and becomes one as soon as somebody needs more than this.
 
 import net from "node:net";
+import { EBUSY, type TlsLine } from "../../posix/openssl.ts";
 import {
   BROKEN,
   EAGAIN,
@@ -10,11 +11,13 @@ import {
   type Polled,
   type Poller,
 } from "../../posix/poller.ts";
+import { joinSmall } from "./join-small.ts";
 import { SILENT_MS } from "./linger.ts";
+import { TlsStream } from "./tls-stream.ts";
 import type { Departure, Transport, TransportUser } from "./transport.ts";
 
-/** Small buffers up to so many bytes together are copied for one call into the kernel. */
-const JOINED_BYTES = 64 * 1024;
+/** Records read in one turn; whoever sends without end must not keep the others waiting. */
+const READS_AT_ONCE = 8;
 
 /** open: reads and writes. ending: writes what is left, then closes our side. left: a socket of Node has it. */
 type State = "open" | "ending" | "ended" | "closed" | "left";
@@ -23,6 +26,9 @@ export class BareTransport implements Transport, Polled {
   readonly #poller: Poller;
   readonly #fd: number;
   readonly #onClosed: () => void;
+  #tls: TlsLine | undefined;
+  /** Nothing can be read before something that OpenSSL has to say has left. */
+  #readsAfterWriting = false;
   #user: TransportUser | undefined;
   #state: State = "open";
   #events = READABLE;
@@ -47,12 +53,47 @@ export class BareTransport implements Transport, Polled {
 
   begin(user: TransportUser): void {
     this.#user = user;
-    this.#poller.watch(this.#fd, READABLE, this);
+    if (this.#tls) {
+      this.#poller.retarget(this.#fd, this);
+      this.#ask(READABLE);
+    } else this.#poller.watch(this.#fd, READABLE, this);
+  }
+
+  /** Has somebody told of the first bytes instead, who is to begin TLS or to let others have the connection. */
+  greet(host: Polled): void {
+    this.#poller.watch(this.#fd, READABLE, host);
+  }
+
+  /** What `host` waits for from now on. */
+  await(events: number): void {
+    this.#ask(events);
+  }
+
+  /** What has come so far, which stays to be read. A negative errno where nothing has, or nothing will. */
+  peek(): Buffer | number {
+    const count = this.#poller.peek(this.#fd);
+    return count > 0 ? this.#poller.bytes.subarray(0, count) : count;
+  }
+
+  /** Cuts it, but not what was said before: closing with bytes unread would, see linger.ts. */
+  leaveUnread(): void {
+    this.#poller.read(this.#fd);
+    this.destroy();
+  }
+
+  /** From now on all goes through TLS. To be told before begin(). */
+  beginTls(open: (fd: number) => TlsLine): TlsLine {
+    return (this.#tls = open(this.#fd));
   }
 
   /** As `onClosed`, for others. */
   onceClosed(listener: () => void): void {
     (this.#closeListeners ??= []).push(listener);
+  }
+
+  /** What ALPN has settled on. */
+  get protocol(): string | undefined {
+    return this.#tls?.protocol;
   }
 
   /** Where the connection arrived. */
@@ -68,7 +109,8 @@ export class BareTransport implements Transport, Polled {
 
   onEvents(events: number): void {
     if ((events & WRITABLE) !== 0) this.#flush();
-    if ((events & (READABLE | BROKEN)) === 0 || this.#isOver) return;
+    if ((events & (READABLE | BROKEN)) === 0 && !this.#readsAfterWriting) return;
+    if (this.#isOver) return;
     if (this.#isPaused || this.#hasEnd) {
       // A reset shows although nobody asked.
       if ((events & BROKEN) !== 0) this.destroy();
@@ -81,12 +123,24 @@ export class BareTransport implements Transport, Polled {
   }
 
   #read(): void {
-    const { bytes } = this.#poller;
-    const count = this.#poller.read(this.#fd);
+    const tls = this.#tls;
+    if (!tls) return this.#take(this.#poller.read(this.#fd));
+    this.#readsAfterWriting = false;
+    for (let reads = 0; reads < READS_AT_ONCE; reads += 1) {
+      const count = tls.read(this.#poller.bytes);
+      if (count === -EBUSY) return this.#readAfterWriting();
+      this.#take(count);
+      if (count <= 0 || this.#isPaused || this.#isOver || !tls.hasPending) return;
+    }
+    setImmediate(readOn, this);
+  }
+
+  /** What was read, or why not. */
+  #take(count: number): void {
     if (count > 0) {
       this.bytesRead += count;
       if (this.#watch) this.#watch.movedAt = performance.now();
-      if (!this.#discards) this.#user?.receive(bytes.subarray(0, count));
+      if (!this.#discards) this.#user?.receive(this.#poller.bytes.subarray(0, count));
     } else if (count === 0) {
       this.#hasEnd = true;
       // It would be told for ever.
@@ -94,6 +148,16 @@ export class BareTransport implements Transport, Polled {
       if (this.#discards || this.#state === "ended") this.destroy();
       else this.#user?.receiveEnd();
     } else if (count !== -EAGAIN) this.destroy();
+  }
+
+  #readAfterWriting(): void {
+    this.#readsAfterWriting = true;
+    this.#ask((this.#events & ~READABLE) | WRITABLE);
+  }
+
+  /** Reads what is here already, which the kernel does not tell of. */
+  readOn(): void {
+    if (this.#tls?.hasPending && !this.#isPaused && !this.#hasEnd) this.#read();
   }
 
   #ask(events: number): void {
@@ -120,7 +184,7 @@ export class BareTransport implements Transport, Polled {
       this.#pending.push(...buffers);
       return false;
     }
-    const joined = join(buffers);
+    const joined = joinSmall(buffers);
     for (const [at, bytes] of joined.entries()) {
       const taken = this.#send(bytes, at < joined.length - 1);
       if (taken === bytes.length) continue;
@@ -137,7 +201,9 @@ export class BareTransport implements Transport, Polled {
 
   /** How many bytes the kernel took. A connection that is broken tells by an event. */
   #send(buffer: Buffer, hasMore: boolean): number {
-    const taken = Math.max(0, this.#poller.write(this.#fd, buffer, hasMore));
+    const taken = this.#tls
+      ? this.#tls.write(buffer)
+      : Math.max(0, this.#poller.write(this.#fd, buffer, hasMore));
     this.takenBytes += taken;
     if (this.#watch && taken > 0) this.#watch.movedAt = performance.now();
     return taken;
@@ -154,7 +220,8 @@ export class BareTransport implements Transport, Polled {
       }
       this.#pending = others.length > 0 ? others : undefined;
     }
-    this.#ask(this.#events & ~WRITABLE);
+    const wasReading = this.#readsAfterWriting && !this.#isPaused && !this.#hasEnd;
+    this.#ask((this.#events & ~WRITABLE) | (wasReading ? READABLE : 0));
     if (this.#state === "ending") this.#shutDown();
     this.#user?.onFlushed();
   }
@@ -172,10 +239,16 @@ export class BareTransport implements Transport, Polled {
     return true;
   }
 
+  pause(): void {
+    this.#isPaused = true;
+  }
+
   resume(): void {
     if (!this.#isPaused) return;
     this.#isPaused = false;
-    if (!this.#hasEnd) this.#ask(this.#events | READABLE);
+    if (this.#hasEnd) return;
+    this.#ask(this.#events | READABLE);
+    if (this.#tls) setImmediate(readOn, this);
   }
 
   watchStall(ms: number, onStall?: () => void): void {
@@ -198,6 +271,7 @@ export class BareTransport implements Transport, Polled {
 
   #shutDown(): void {
     this.#state = "ended";
+    this.#tls?.end();
     if (this.#hasEnd) this.destroy();
     else this.#poller.shutdown(this.#fd);
   }
@@ -214,10 +288,18 @@ export class BareTransport implements Transport, Polled {
     if (this.#isOver) return;
     this.#state = "closed";
     this.watchStall(0);
+    this.#closeTls();
     this.#pending = undefined;
     this.#poller.close(this.#fd);
     // As with a socket of Node nobody is told while he is still at work with it.
     process.nextTick(tellClosed, this);
+  }
+
+  /** A goodbye would say that the client has everything. */
+  #closeTls(): void {
+    if (!this.#pending) this.#tls?.end();
+    this.#tls?.free();
+    this.#tls = undefined;
   }
 
   tellClosed(): void {
@@ -233,7 +315,10 @@ export class BareTransport implements Transport, Polled {
     this.watchStall(0);
     this.#user = undefined;
     this.#poller.unwatch(this.#fd);
-    const socket = new net.Socket({ fd: this.#fd, allowHalfOpen: true });
+    const socket = this.#tls
+      ? new TlsStream(this.#poller, this.#fd, this.#tls)
+      : new net.Socket({ fd: this.#fd, allowHalfOpen: true });
+    this.#tls = undefined;
     socket.once("close", this.#onClosed);
     for (const listener of this.#closeListeners ?? []) socket.once("close", listener);
     if (rest.length > 0) socket.unshift(rest);
@@ -245,21 +330,6 @@ function tellClosed(transport: BareTransport): void {
   transport.tellClosed();
 }
 
-/** Fewer buffers with the same bytes: runs of small ones as one. */
-function join(buffers: readonly Buffer[]): readonly Buffer[] {
-  const joined: Buffer[] = [];
-  let run: Buffer[] = [];
-  let runBytes = 0;
-  const endRun = (): void => {
-    if (run.length > 0) joined.push(run.length === 1 && run[0] ? run[0] : Buffer.concat(run));
-    run = [];
-    runBytes = 0;
-  };
-  for (const buffer of buffers) {
-    if (runBytes + buffer.length > JOINED_BYTES) endRun();
-    run.push(buffer);
-    runBytes += buffer.length;
-  }
-  endRun();
-  return joined;
+function readOn(transport: BareTransport): void {
+  transport.readOn();
 }

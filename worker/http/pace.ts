@@ -1,6 +1,7 @@
 // Whether a client keeps up a least rate while it is its turn: a byte now and then is progress for a socket, but no transfer.
 
 import type { Socket } from "node:net";
+import { TlsStream } from "./tls-stream.ts";
 
 /** What a socket has moved in one direction so far, bytes. */
 export type Progress = () => number;
@@ -40,6 +41,7 @@ export class Pace {
 
 /** Bytes the kernel has taken of what was written; a large buffer leaves in pieces that no callback tells of. */
 export function takenBytes(socket: Socket): number {
+  if (socket instanceof TlsStream) return socket.takenBytes;
   // Undocumented; Node's own socket time-outs look at it for the same reason.
   const handle: unknown = Reflect.get(socket, "_handle");
   const queued: unknown =

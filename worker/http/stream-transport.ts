@@ -88,6 +88,10 @@ export class StreamTransport implements Transport {
     return true;
   }
 
+  pause(): void {
+    this.#socket.pause();
+  }
+
   resume(): void {
     if (this.#socket.isPaused()) this.#socket.resume();
   }

@@ -1,4 +1,4 @@
-// How the bytes of a connection come and go, as the lane sees it: over a socket of Node, or over a bare descriptor.
+// How the bytes of a connection come and go, as the lane and HTTP/2 see it: over a socket of Node, or over a bare descriptor.
 
 import type { Socket } from "node:net";
 
@@ -29,6 +29,8 @@ export interface Transport {
   giveBack(bytes: Buffer): void;
   /** Hands out what was given back; false where there is nothing. */
   replay(): boolean;
+  /** No more are read until resume(). */
+  pause(): void;
   resume(): void;
   /** Tells when nothing that was written has moved for so long; without a function not any more. */
   watchStall(ms: number, onStall?: () => void): void;

@@ -1,9 +1,8 @@
 // One HTTP/2 connection: what its streams and frames have in common, its clocks, and its end (RFC 9113 5, 6.8). What each frame
 // means is in frame-handler.ts, requests are taken in intake.ts, answers leave through sender.ts.
 
-import type { Socket } from "node:net";
 import type { Connection } from "../http/connection.ts";
-import { discardRest } from "../http/linger.ts";
+import type { Transport, TransportUser } from "../http/transport.ts";
 import type { Http2Context } from "./context.ts";
 import { ConnectionFault, MAX_STREAM_ID, type ErrorName } from "./frame.ts";
 import { FrameHandler, type FramePeer } from "./frame-handler.ts";
@@ -28,7 +27,7 @@ const FORGET_MS = 5_000;
 
 type State = "open" | "leaving" | "last-streams" | "closing" | "closed";
 
-export class Http2Connection implements FramePeer, IntakeOwner {
+export class Http2Connection implements FramePeer, IntakeOwner, TransportUser {
   readonly context: Http2Context;
   readonly connection: Connection;
   readonly output: Output;
@@ -37,7 +36,7 @@ export class Http2Connection implements FramePeer, IntakeOwner {
   readonly residence: Residence;
   readonly streams = new StreamTable();
   readonly peerSettings = defaultPeerSettings();
-  readonly #socket: Socket;
+  readonly #transport: Transport;
   readonly #onGone: (gone: Http2Connection) => void;
   readonly writer: FrameWriter;
   readonly intake: Intake;
@@ -49,24 +48,27 @@ export class Http2Connection implements FramePeer, IntakeOwner {
   #since = performance.now();
   #isReceiving = false;
   #isAwake = false;
+  /** Bytes the client had taken when it was last looked at, and since when. */
+  #takenBytes = 0;
+  #takenAt = performance.now();
   #lastTakenStream = MAX_STREAM_ID;
   #isPeerLeaving = false;
 
   constructor(
     context: Http2Context,
-    socket: Socket,
+    transport: Transport,
     connection: Connection,
     onGone: (gone: Http2Connection) => void,
   ) {
     this.context = context;
     this.#onGone = onGone;
     this.connection = connection;
-    this.#socket = socket;
-    this.output = new Output(socket, context.pool, () => this.#onTaken());
+    this.#transport = transport;
+    this.output = new Output(transport, context.pool, () => this.#onTaken());
     this.writer = new FrameWriter(this.output, this.peerSettings);
     this.sender = new Sender(this.output, context.limits.outputBytes);
     this.inbound = new Inbound(this.output, context.limits);
-    this.residence = new Residence(context.router, socket, connection);
+    this.residence = new Residence(context.router, transport, connection);
     this.intake = new Intake(this);
     this.#frames = new FrameHandler(this);
     this.#reader = new FrameReader(this.#frames.handle);
@@ -82,19 +84,11 @@ export class Http2Connection implements FramePeer, IntakeOwner {
 
   /** Begins to speak. */
   attach(): void {
-    const socket = this.#socket;
-    socket.on("error", ignore);
-    socket.on("data", (chunk: Buffer) => this.#receive(chunk));
-    socket.on("end", () => this.#onEnd());
-    socket.on("close", () => this.#onClose());
-    socket.on("timeout", () => {
-      if (this.output.pendingBytes > 0) this.#cutSlow();
-    });
-    socket.setTimeout(this.context.clocks.sendMs);
+    this.#transport.begin(this);
     this.writer.settings(ownSettings(this.limits));
     this.inbound.open();
     this.output.flush();
-    socket.resume();
+    this.#transport.resume();
   }
 
   /** Whether the connection can be closed without anybody missing anything. */
@@ -124,7 +118,7 @@ export class Http2Connection implements FramePeer, IntakeOwner {
 
   /** Cuts the connection, whatever it is doing. */
   destroy(): void {
-    this.#socket.destroy();
+    this.#transport.destroy();
   }
 
   /** Looks at the clocks. */
@@ -132,8 +126,9 @@ export class Http2Connection implements FramePeer, IntakeOwner {
     const { clocks } = this.context;
     const waited = now - this.#since;
     this.residence.countBytes();
+    if (this.#isStuck(now)) return this.#cutSlow();
     if (this.#state === "closing") {
-      if (waited > clocks.lingerMs) this.#socket.destroy();
+      if (waited > clocks.lingerMs) this.#transport.destroy();
       return;
     }
     if (this.#state === "leaving" && waited > clocks.lingerMs) this.#sayLast();
@@ -150,7 +145,7 @@ export class Http2Connection implements FramePeer, IntakeOwner {
         : this.context.clocks.headerMs;
     if (waited <= keepMs) return;
     if (this.#frames.hasSettings) this.close();
-    else this.#socket.destroy();
+    else this.#transport.destroy();
   }
 
   // What frames do.
@@ -214,12 +209,13 @@ export class Http2Connection implements FramePeer, IntakeOwner {
     this.wake();
   }
 
-  #receive(chunk: Buffer): void {
+  receive(bytes: Buffer): void {
     if (this.#state === "closing" || this.#state === "closed") return;
     this.#isReceiving = true;
     this.readAt = performance.now();
     try {
-      this.#reader.push(chunk);
+      // Parts of it are kept, and the buffer is not ours.
+      this.#reader.push(Buffer.from(bytes));
     } catch (error) {
       this.#fail(error);
     }
@@ -229,18 +225,28 @@ export class Http2Connection implements FramePeer, IntakeOwner {
     this.output.flush();
     const { outputBytes, replyBytes } = this.limits;
     // A client that asks and does not read is not read either.
-    if (this.output.pendingBytes > outputBytes + replyBytes) this.#socket.pause();
+    if (this.output.pendingBytes > outputBytes + replyBytes) this.#transport.pause();
   }
 
   #onTaken(): void {
     if (this.#state === "closing") {
-      if (this.output.pendingBytes === 0) discardRest(this.#socket);
+      if (this.output.pendingBytes === 0) this.#transport.discard();
       else this.output.flush();
       return;
     }
-    if (this.#socket.isPaused()) this.#socket.resume();
+    this.#transport.resume();
     this.sender.pump();
     this.output.flush();
+  }
+
+  /** Whether the client has taken nothing of what waits for it for as long as it may. */
+  #isStuck(now: number): boolean {
+    const { takenBytes } = this.#transport;
+    if (this.output.pendingBytes === 0 || takenBytes !== this.#takenBytes) {
+      this.#takenBytes = takenBytes;
+      this.#takenAt = now;
+    }
+    return now - this.#takenAt > this.context.clocks.sendMs;
   }
 
   /** The stream is gone at once, for both sides. */
@@ -268,7 +274,7 @@ export class Http2Connection implements FramePeer, IntakeOwner {
 
   #cutSlow(reason?: string): void {
     this.context.counters.worker.clientsTooSlow += 1;
-    if (reason === undefined) this.#socket.destroy();
+    if (reason === undefined) this.#transport.destroy();
     else this.#fail(new ConnectionFault("ENHANCE_YOUR_CALM", reason));
   }
 
@@ -308,15 +314,19 @@ export class Http2Connection implements FramePeer, IntakeOwner {
     this.#enter("closing");
     for (const stream of this.streams) this.#drop(stream);
     this.output.flush();
-    if (this.output.pendingBytes === 0) discardRest(this.#socket);
+    if (this.output.pendingBytes === 0) this.#transport.discard();
   }
 
   /** Without a word from the client no window opens and no stream is cancelled: it has left (unlike HTTP/1.1, where it may only have asked its last). */
-  #onEnd(): void {
+  receiveEnd(): void {
     this.#finish();
   }
 
-  #onClose(): void {
+  onFlushed(): void {
+    this.output.onTaken();
+  }
+
+  onClose(): void {
     this.#enter("closed");
     for (const stream of this.streams) this.#drop(stream);
     this.intake.lose();
@@ -324,5 +334,3 @@ export class Http2Connection implements FramePeer, IntakeOwner {
     this.#onGone(this);
   }
 }
-
-function ignore(): void {}

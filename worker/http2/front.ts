@@ -1,10 +1,11 @@
 // HTTP/2 for connections accepted elsewhere, after ALPN settled on it (RFC 9113 3.2).
 
-import type { Socket } from "node:net";
 import { completeClocks } from "../http/clocks.ts";
 import { defaultRequestLimits } from "../limits.ts";
 import type { Connection } from "../http/connection.ts";
 import type { Front, FrontOptions } from "../http/front.ts";
+import { StreamTransport } from "../http/stream-transport.ts";
+import type { Transport } from "../http/transport.ts";
 import { Http2Connection } from "./connection.ts";
 import type { Http2Context } from "./context.ts";
 import { createFieldEncoder } from "./hpack-encoder.ts";
@@ -18,8 +19,13 @@ const COMPLAINT_MS = 1_000;
 /** The same as for HTTP/1.1, and limits that only HTTP/2 needs. */
 export type Http2FrontOptions = FrontOptions & { readonly http2Limits?: Partial<Http2Limits> };
 
+export type Http2Front = Front & {
+  /** As adopt(), for a connection that is no socket of Node. */
+  adoptBare(transport: Transport, connection: Connection): void;
+};
+
 /** Starts a front. */
-export function createHttp2Front(options: Http2FrontOptions): Front {
+export function createHttp2Front(options: Http2FrontOptions): Http2Front {
   const { counters, log, limits: requestLimits = defaultRequestLimits } = options;
   const clocks = completeClocks(options.clocks);
   const connections = new Set<Http2Connection>();
@@ -53,6 +59,17 @@ export function createHttp2Front(options: Http2FrontOptions): Front {
   }, clocks.sweepMs);
   sweep.unref();
 
+  function adoptBare(transport: Transport, connection: Connection): void {
+    // A stream may ask for it when the connection has closed.
+    void connection.localAddress;
+    const adopted = new Http2Connection(context, transport, connection, onGone);
+    connections.add(adopted);
+    counters.worker.http2Connections += 1;
+    counters.openHttp2 += 1;
+    adopted.attach();
+    if (isDraining) adopted.leave();
+  }
+
   return {
     get active() {
       return counters.activeRequests;
@@ -60,14 +77,10 @@ export function createHttp2Front(options: Http2FrontOptions): Front {
     get open() {
       return connections.size;
     },
-    adopt(socket: Socket, connection: Connection) {
-      const adopted = new Http2Connection(context, socket, connection, onGone);
-      connections.add(adopted);
-      counters.worker.http2Connections += 1;
-      counters.openHttp2 += 1;
-      adopted.attach();
-      if (isDraining) adopted.leave();
+    adopt(socket, connection) {
+      adoptBare(new StreamTransport(socket, connection.secure), connection);
     },
+    adoptBare,
     drain() {
       isDraining = true;
       for (const connection of connections) connection.leave();

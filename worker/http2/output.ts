@@ -1,15 +1,18 @@
 // What leaves a connection: frames are put one behind the other into buffers, and all that gathered leaves in one write.
 // While the kernel has not taken one write there is no other.
 
-import type { Socket } from "node:net";
+import type { Transport } from "../http/transport.ts";
 import type { ChunkPool } from "./chunk-pool.ts";
 import { FRAME_HEADER_BYTES, frameType, type ErrorName, errorCode } from "./frame.ts";
 
 /** Who wants to know that the kernel has it. */
 export type Waiter = { taken(): void };
 
+/** What is settled in the same turn of the event loop. */
+const SMALL_BYTES = 64 * 1024;
+
 export class Output {
-  readonly #socket: Socket;
+  readonly #transport: Transport;
   readonly #pool: ChunkPool;
   /** Called when a write is done and the next may begin. */
   readonly #onTaken: () => void;
@@ -27,8 +30,8 @@ export class Output {
   #writingBytes = 0;
   #writingFor: Waiter[] = [];
 
-  constructor(socket: Socket, pool: ChunkPool, onTaken: () => void) {
-    this.#socket = socket;
+  constructor(transport: Transport, pool: ChunkPool, onTaken: () => void) {
+    this.#transport = transport;
     this.#pool = pool;
     this.#onTaken = onTaken;
   }
@@ -111,8 +114,8 @@ export class Output {
   /** Writes what there is, unless a write is on its way; then it follows that. */
   flush(): void {
     if (this.#isWriting || this.#waitingBytes === 0) return;
-    const socket = this.#socket;
-    if (!socket.writable) return;
+    const transport = this.#transport;
+    if (!transport.isWritable) return;
     const last = this.#chunk;
     const lastBytes = this.#used;
     this.#chunk = undefined;
@@ -121,25 +124,23 @@ export class Output {
     this.#writingBytes = this.#waitingBytes;
     this.#writingChunk = last;
     [this.#writingFor, this.#waiting] = [this.#waiting, this.#writingFor];
-    if (this.#full.length === 0) {
-      if (last) socket.write(last.subarray(0, lastBytes), this.#whenWritten);
-      return;
+    const end = last?.subarray(0, lastBytes);
+    let isTaken: boolean;
+    if (this.#full.length === 0) isTaken = end === undefined || transport.write(end);
+    else {
+      [this.#writingFull, this.#full] = [this.#full, this.#writingFull];
+      const buffers = this.#writingFull.map(({ chunk, used }) => chunk.subarray(0, used));
+      isTaken = transport.writeAll(end ? [...buffers, end] : buffers);
     }
-    [this.#writingFull, this.#full] = [this.#full, this.#writingFull];
-    socket.cork();
-    const end = this.#writingFull.at(-1);
-    for (const filled of this.#writingFull)
-      socket.write(
-        filled.chunk.subarray(0, filled.used),
-        last || filled !== end ? undefined : this.#whenWritten,
-      );
-    if (last) socket.write(last.subarray(0, lastBytes), this.#whenWritten);
-    socket.uncork();
+    if (!isTaken) return;
+    // A client that takes everything at once must not keep the others waiting.
+    if (this.#writingBytes <= SMALL_BYTES) process.nextTick(settle, this);
+    else setImmediate(settle, this);
   }
 
   /** The kernel has the write. */
-  readonly #whenWritten = (error?: Error | null): void => {
-    if (error) return;
+  onTaken(): void {
+    if (!this.#isWriting) return;
     for (const { chunk } of this.#writingFull) this.#pool.give(chunk);
     this.#writingFull.length = 0;
     if (this.#writingChunk) this.#pool.give(this.#writingChunk);
@@ -150,7 +151,7 @@ export class Output {
     this.#writingFor.length = 0;
     this.#isWriting = false;
     this.#onTaken();
-  };
+  }
 
   #advance(bytes: number): void {
     this.#used += bytes;
@@ -165,6 +166,10 @@ export class Output {
     this.#used = 0;
     return (this.#chunk = this.#pool.take(bytes + more));
   }
+}
+
+function settle(output: Output): void {
+  output.onTaken();
 }
 
 type Filled = { readonly chunk: Buffer; readonly used: number };

@@ -1,13 +1,13 @@
 // Which vhost a connection counts for: that of its last request, at first the default one. Bytes, the connection itself, its seat.
 
-import type { Socket } from "node:net";
 import type { Connection } from "../http/connection.ts";
+import type { Transport } from "../http/transport.ts";
 import type { Router } from "../router.ts";
 import type { SiteVhost } from "../site-vhost.ts";
 
 export class Residence {
   readonly #router: Router;
-  readonly #socket: Socket;
+  readonly #transport: Transport;
   readonly #connection: Connection;
   #vhost: SiteVhost;
   #requests = 0;
@@ -18,9 +18,9 @@ export class Residence {
   #tunnelRead = 0;
   #tunnelWritten = 0;
 
-  constructor(router: Router, socket: Socket, connection: Connection) {
+  constructor(router: Router, transport: Transport, connection: Connection) {
     this.#router = router;
-    this.#socket = socket;
+    this.#transport = transport;
     this.#connection = connection;
     this.#vhost = router.vhostFor(connection, undefined);
   }
@@ -68,8 +68,11 @@ export class Residence {
   /** Counts what moved since the last call. */
   countBytes(): void {
     const { counters } = this.#vhost;
-    const read = Math.max(this.#socket.bytesRead - this.#tunnelRead, this.#countedRead);
-    const written = Math.max(this.#socket.bytesWritten - this.#tunnelWritten, this.#countedWritten);
+    const read = Math.max(this.#transport.bytesRead - this.#tunnelRead, this.#countedRead);
+    const written = Math.max(
+      this.#transport.takenBytes - this.#tunnelWritten,
+      this.#countedWritten,
+    );
     counters.rx += read - this.#countedRead;
     counters.tx += written - this.#countedWritten;
     this.#countedRead = read;

@@ -1,76 +1,14 @@
 // A connection over a bare descriptor, as the lane uses it: order, back-pressure, both ends, resets, becoming a socket.
 
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import net from "node:net";
-import { test, type TestContext } from "node:test";
-import { openPoller, READABLE } from "../../../posix/poller.ts";
-import { BareTransport } from "../../../worker/http/bare-transport.ts";
-import type { TransportUser } from "../../../worker/http/transport.ts";
+import { testBothWays } from "./transport-pair.ts";
 
-const skip = process.platform !== "linux" && "Bare descriptors are for Linux";
-
-/** Writes down what it is told. */
-class Witness implements TransportUser {
-  readonly told: string[] = [];
-  onReceive: ((bytes: Buffer) => void) | undefined;
-  receive(bytes: Buffer): void {
-    this.told.push(bytes.toString("latin1"));
-    this.onReceive?.(Buffer.from(bytes));
-  }
-  receiveEnd(): void {
-    this.told.push("END");
-  }
-  onFlushed(): void {
-    this.told.push("FLUSHED");
-  }
-  onClose(): void {
-    this.told.push("CLOSE");
-  }
-  async until(what: string): Promise<void> {
-    while (!this.told.includes(what)) await new Promise((resolve) => setImmediate(resolve));
-  }
-}
-
-type Pair = {
-  client: net.Socket;
-  transport: BareTransport;
-  witness: Witness;
-  closed: () => number;
-};
-
-async function pair(t: TestContext): Promise<Pair> {
-  const poller = await openPoller();
-  assert.ok(poller);
-  const bound = new net.BoundSocket({ host: "127.0.0.1", port: 0 });
-  const listener = bound.fd();
-  poller.listen(listener, 16);
-  const arrived = new Promise<void>((resolve) =>
-    poller.watch(listener, READABLE, { onEvents: () => resolve() }),
-  );
-  const { port } = bound.address();
-  const client = net.connect({ port, host: "127.0.0.1", allowHalfOpen: true });
-  client.on("error", () => {});
-  await Promise.all([once(client, "connect"), arrived]);
-  poller.unwatch(listener);
-  let closed = 0;
-  const transport = new BareTransport(poller, poller.accept(listener), () => (closed += 1));
-  const witness = new Witness();
-  transport.begin(witness);
-  t.after(() => {
-    client.destroy();
-    transport.destroy();
-    poller.stop();
-    bound.close();
-  });
-  return { client, transport, witness, closed: () => closed };
-}
-
-test(
+testBothWays(
   "BareTransport sends what the kernel does not take at once when it can, in order",
-  { skip },
-  async (t) => {
-    const { client, transport, witness } = await pair(t);
+  async (make) => {
+    const { client, transport, witness } = await make();
     client.pause();
     const large = Buffer.alloc(8_000_000, "x");
     assert.equal(transport.write(Buffer.from("<")), true);
@@ -92,11 +30,10 @@ test(
   },
 );
 
-test(
+testBothWays(
   "BareTransport gives back what came too early, and reads no more meanwhile",
-  { skip },
-  async (t) => {
-    const { client, transport, witness } = await pair(t);
+  async (make) => {
+    const { client, transport, witness } = await make();
     witness.onReceive = (bytes) => {
       if (witness.told.length === 1) transport.giveBack(bytes);
     };
@@ -116,13 +53,13 @@ test(
   },
 );
 
-test("BareTransport closes when both sides have ended, whoever was first", { skip }, async (t) => {
-  const first = await pair(t);
+testBothWays("BareTransport closes when both sides have ended, whoever was first", async (make) => {
+  const first = await make();
   first.transport.end();
   await once(first.client.resume(), "end");
   first.client.end();
   await first.witness.until("CLOSE");
-  const second = await pair(t);
+  const second = await make();
   second.client.end();
   await second.witness.until("END");
   second.transport.end();
@@ -130,26 +67,25 @@ test("BareTransport closes when both sides have ended, whoever was first", { ski
   assert.deepEqual([first.closed(), second.closed()], [1, 1]);
 });
 
-test("BareTransport notices a reset, also while nothing is read", { skip }, async (t) => {
+testBothWays("BareTransport notices a reset, also while nothing is read", async (make) => {
   for (const isPaused of [false, true]) {
-    const { client, transport, witness, closed } = await pair(t);
+    const { client, wire, transport, witness, closed } = await make();
     if (isPaused) {
       client.write("x");
       await witness.until("x");
       transport.giveBack(Buffer.from("x"));
     }
-    client.resetAndDestroy();
+    wire.resetAndDestroy();
     await witness.until("CLOSE");
     assert.equal(closed(), 1);
     assert.equal(transport.leave(Buffer.alloc(0)), undefined);
   }
 });
 
-test(
+testBothWays(
   "BareTransport drops what comes behind the last answer until the client ends",
-  { skip },
-  async (t) => {
-    const { client, transport, witness } = await pair(t);
+  async (make) => {
+    const { client, transport, witness } = await make();
     transport.write(Buffer.from("bye"));
     transport.discard();
     client.write("x".repeat(300_000));
@@ -162,11 +98,10 @@ test(
   },
 );
 
-test(
+testBothWays(
   "BareTransport becomes a socket of Node with everything that was not acted on",
-  { skip },
-  async (t) => {
-    const { client, transport, witness, closed } = await pair(t);
+  async (make) => {
+    const { client, transport, witness, closed } = await make();
     client.write("head body");
     await witness.until("head body");
     client.end(" more");
@@ -186,3 +121,53 @@ test(
     assert.equal(closed(), 1);
   },
 );
+
+testBothWays("BareTransport as a socket of Node carries much both ways at once", async (make) => {
+  const { client, transport } = await make();
+  const { socket } = transport.leave(Buffer.alloc(0)) ?? assert.fail("It has closed");
+  const sent = randomBytes(6_000_000);
+  // Whoever reads slowly is not sent more than there is room for.
+  socket.pipe(socket);
+  client.write("text in hexadecimal: ");
+  client.write("c3a9", "hex");
+  client.end(sent);
+  const chunks: Buffer[] = [];
+  for await (const chunk of client) {
+    chunks.push(chunk as Buffer);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const received = Buffer.concat(chunks);
+  const head = Buffer.from("text in hexadecimal: é");
+  assert.deepEqual(received.subarray(0, head.length), head);
+  assert.ok(received.subarray(head.length).equals(sent));
+  assert.equal(socket.bytesRead, received.length);
+  assert.equal(socket.bytesWritten, received.length);
+});
+
+testBothWays("BareTransport as a socket of Node tells of a reset", async (make) => {
+  const { wire, transport, closed } = await make();
+  const { socket } = transport.leave(Buffer.alloc(0)) ?? assert.fail("It has closed");
+  socket.write(Buffer.alloc(20_000_000));
+  socket.resume();
+  wire.resetAndDestroy();
+  const [error] = (await once(socket, "error")) as [NodeJS.ErrnoException];
+  assert.match(error.code ?? "", /^E(?:CONNRESET|PIPE)$/);
+  while (closed() === 0) await new Promise((resolve) => setImmediate(resolve));
+});
+
+testBothWays("BareTransport as a socket of Node rings when nothing moves", async (make) => {
+  const { client, transport } = await make();
+  const { socket } = transport.leave(Buffer.alloc(0)) ?? assert.fail("It has closed");
+  socket.setTimeout(20);
+  await once(socket, "timeout");
+  socket.setTimeout(0);
+  // In several encodings and one call.
+  socket.cork();
+  socket.write("é", "latin1");
+  socket.write(Buffer.from("b"));
+  socket.uncork();
+  socket.end("c");
+  const chunks: Buffer[] = [];
+  for await (const chunk of client) chunks.push(chunk as Buffer);
+  assert.deepEqual(Buffer.concat(chunks), Buffer.from("ébc", "latin1"));
+});

@@ -1,0 +1,291 @@
+// TLS by Node's own OpenSSL, called past Node's TLSSocket: over a bare descriptor a record costs one call of OpenSSL and one of
+// the kernel, where Node's streams, buffers and callbacks take as much time as the encryption. What a context allows is
+// set by Node, as for a TLSSocket: only connections are made here. See SSL_read(3), SSL_get_error(3).
+
+import type { SecureContext } from "node:tls";
+import { inspect } from "node:util";
+import { isMainThread } from "node:worker_threads";
+import { openLibc } from "./native.mjs";
+import { EAGAIN } from "./poller.ts";
+
+/** A connection that OpenSSL has given up. */
+const EPROTO = 71;
+/** What has to be written before more can be read, which the kernel does not take now. */
+export const EBUSY = 16;
+
+/** openssl/ssl.h */
+const SSL_CTRL_MODE = 33;
+const SSL_CTRL_SET_READ_AHEAD = 41;
+/** A write may take a part, may be tried again from another place, and buffers are kept only while something is in them. */
+const MODES = 0x1 | 0x2 | 0x10;
+/** A client that closes without a goodbye has ended its side, as for Node; lengths tell whether something is missing. */
+const SSL_OP_IGNORE_UNEXPECTED_EOF = 1 << 7;
+/** Nobody needs it, and it lets a client make us work at no cost of its own. */
+const SSL_OP_NO_RENEGOTIATION = 1 << 30;
+const SSL_ERROR_WANT_READ = 2;
+const SSL_ERROR_WANT_WRITE = 3;
+const SSL_ERROR_ZERO_RETURN = 6;
+const SSL_TLSEXT_ERR_OK = 0;
+const SSL_TLSEXT_ERR_ALERT_FATAL = 2;
+const SSL_TLSEXT_ERR_NOACK = 3;
+
+/** What connections are made of. */
+export type TlsContext = {
+  readonly address: number;
+  /** OpenSSL calls back into it: it must live as long as the last connection. */
+  readonly context: SecureContext;
+  /** As of tls.Server: connections from now on know these alone. */
+  setTicketKeys(keys: Buffer): void;
+};
+
+export interface OpenSsl {
+  /**
+   * Makes a context ready. It must not serve TLSSockets too. `protocols` are those that ALPN can settle on, the best
+   * first. Undefined where what Node keeps cannot be reached.
+   */
+  prepare(context: SecureContext, protocols: readonly string[]): TlsContext | undefined;
+  /** The server's side of a connection whose client has not been heard. The descriptor stays the caller's. */
+  open(context: TlsContext, fd: number): TlsLine;
+}
+
+/** Opens it; undefined where it cannot be had: it needs Linux, koffi and a Node that exports OpenSSL. */
+export async function openOpenSsl(): Promise<OpenSsl | undefined> {
+  if (process.platform !== "linux" || !isMainThread) return undefined;
+  const native = await openLibc();
+  if (!native) return undefined;
+  try {
+    return createOpenSsl(native);
+  } catch {
+    return undefined;
+  }
+}
+
+type Native = NonNullable<Awaited<ReturnType<typeof openLibc>>>;
+type Calls = ReturnType<typeof bindCalls>;
+
+function bindCalls({ libc }: Native) {
+  const bind = (prototype: string): ((...values: unknown[]) => number) => libc.func(prototype);
+  return {
+    contextControl: bind("long SSL_CTX_ctrl(uintptr_t context, int command, long value, void* at)"),
+    setOptions: bind("uint64_t SSL_CTX_set_options(uintptr_t context, uint64_t options)"),
+    open: bind("uintptr_t SSL_new(uintptr_t context)"),
+    setFd: bind("int SSL_set_fd(uintptr_t ssl, int fd)"),
+    setAcceptState: bind("void SSL_set_accept_state(uintptr_t ssl)"),
+    handshake: bind("int SSL_do_handshake(uintptr_t ssl)"),
+    isResumed: bind("int SSL_session_reused(uintptr_t ssl)"),
+    read: bind("int SSL_read(uintptr_t ssl, void* bytes, int size)"),
+    write: bind("int SSL_write(uintptr_t ssl, void* bytes, int size)"),
+    hasPending: bind("int SSL_has_pending(uintptr_t ssl)"),
+    whatNext: bind("int SSL_get_error(uintptr_t ssl, int result)"),
+    sayGoodbye: bind("int SSL_shutdown(uintptr_t ssl)"),
+    free: bind("void SSL_free(uintptr_t ssl)"),
+    nextError: bind("ulong ERR_get_error()"),
+    forgetErrors: bind("void ERR_clear_error()"),
+    errorText: libc.func("const char* ERR_reason_error_string(ulong code)") as (
+      code: number,
+    ) => string | null,
+  };
+}
+
+function createOpenSsl(native: Native): OpenSsl {
+  const calls = bindCalls(native);
+  const alpn = createAlpn(native);
+  return {
+    prepare(context, protocols) {
+      const address = addressOf(context);
+      if (address === undefined) return undefined;
+      calls.contextControl(address, SSL_CTRL_MODE, MODES, null);
+      calls.contextControl(address, SSL_CTRL_SET_READ_AHEAD, 1, null);
+      calls.setOptions(address, SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_NO_RENEGOTIATION);
+      alpn.offer(address, protocols);
+      return { address, context, setTicketKeys: (keys) => setTicketKeys(context, keys) };
+    },
+    open(context, fd) {
+      const ssl = calls.open(context.address);
+      if (ssl === 0) throw new Error("OpenSSL has no memory for a connection");
+      calls.setFd(ssl, fd);
+      calls.setAcceptState(ssl);
+      return new TlsLine(calls, ssl, context, alpn.settled);
+    },
+  };
+}
+
+/** Of the SSL_CTX. Undocumented, and shown nowhere but in this text; tests over TLS hold on to it. */
+function addressOf({ context }: SecureContext): number | undefined {
+  const external: unknown =
+    typeof context === "object" && context !== null && Reflect.get(context, "_external");
+  const [, digits] = /^\[External: ([\da-f]+)\]$/.exec(inspect(external)) ?? [];
+  return digits === undefined ? undefined : Number.parseInt(digits, 16);
+}
+
+/** Undocumented; tls.Server does the same. */
+function setTicketKeys({ context }: SecureContext, keys: Buffer): void {
+  const native = context as { setTicketKeys(keys: Buffer): void };
+  native.setTicketKeys(keys);
+}
+
+type Alpn = {
+  /** Has a context settle on one of these. */
+  offer(context: number, protocols: readonly string[]): void;
+  /** What the last handshake that came so far settled on, told once. */
+  readonly settled: () => string | undefined;
+};
+
+/** RFC 7301: the server chooses. One callback for all contexts; what it is given back says which list is meant. */
+function createAlpn({ koffi, libc }: Native): Alpn {
+  const lists: (readonly string[])[] = [];
+  let settled: string | undefined;
+
+  function choose(
+    out: number,
+    outBytes: number,
+    from: number,
+    bytes: number,
+    list: number,
+  ): number {
+    const offered = koffi.decode(BigInt(from), "uint8_t", bytes) as Uint8Array;
+    const at = findProtocol(Buffer.from(offered), lists[list] ?? []);
+    if (!at) return SSL_TLSEXT_ERR_ALERT_FATAL;
+    koffi.encode(BigInt(out), "uintptr_t", from + at.start);
+    koffi.encode(BigInt(outBytes), "uint8_t", at.name.length);
+    settled = at.name;
+    return SSL_TLSEXT_ERR_OK;
+  }
+
+  const parameters = "uintptr_t, uintptr_t out, uintptr_t outBytes, uintptr_t from, uint bytes";
+  const pointer = koffi.pointer(koffi.proto(`int (${parameters}, uintptr_t list)`));
+  const select = libc.func("SSL_CTX_set_alpn_select_cb", "void", [
+    "uintptr_t",
+    pointer,
+    "uintptr_t",
+  ]);
+  // Contexts call it for as long as the process lives, so it is never given back.
+  const callback = koffi.register(
+    (_ssl: number, ...values: [number, number, number, number, number]) => {
+      try {
+        return choose(...values);
+      } catch {
+        return SSL_TLSEXT_ERR_NOACK;
+      }
+    },
+    pointer,
+  );
+  return {
+    offer(context, protocols) {
+      const text = protocols.join();
+      let list = lists.findIndex((known) => known.join() === text);
+      if (list === -1) list = lists.push(protocols) - 1;
+      select(context, callback, list);
+    },
+    settled() {
+      const protocol = settled;
+      settled = undefined;
+      return protocol;
+    },
+  };
+}
+
+/** The first of `wanted` in a list of names, each behind its length. */
+function findProtocol(
+  offered: Buffer,
+  wanted: readonly string[],
+): { readonly name: string; readonly start: number } | undefined {
+  const starts = new Map<string, number>();
+  for (let at = 0; at < offered.length; at += 1 + (offered[at] ?? 0))
+    starts.set(offered.toString("latin1", at + 1, at + 1 + (offered[at] ?? 0)), at + 1);
+  for (const name of wanted) {
+    const start = starts.get(name);
+    if (start !== undefined) return { name, start };
+  }
+  return undefined;
+}
+
+/**
+ * One connection; behind free() nothing may be asked of it. Errors that anybody has left behind are forgotten before each
+ * call: OpenSSL would take them for those of the call.
+ */
+export class TlsLine {
+  readonly #calls: Calls;
+  readonly #ssl: number;
+  /** Lives at least as long. */
+  readonly context: TlsContext;
+  readonly #settled: () => string | undefined;
+  /** What ALPN has settled on. */
+  protocol: string | undefined;
+  #isBroken = false;
+  #isEnded = false;
+
+  constructor(calls: Calls, ssl: number, context: TlsContext, settled: () => string | undefined) {
+    this.#calls = calls;
+    this.#ssl = ssl;
+    this.context = context;
+    this.#settled = settled;
+  }
+
+  /** Goes on with the handshake: whether it is done, what it waits for, or why it failed. */
+  handshake(): "done" | "read" | "write" | Error {
+    this.#calls.forgetErrors();
+    const result = this.#calls.handshake(this.#ssl);
+    this.protocol ??= this.#settled();
+    if (result === 1) return "done";
+    const next = this.#calls.whatNext(this.#ssl, result);
+    if (next === SSL_ERROR_WANT_READ) return "read";
+    if (next === SSL_ERROR_WANT_WRITE) return "write";
+    const reason = this.#calls.errorText(this.#calls.nextError());
+    this.#isBroken = true;
+    return new Error(reason ?? "The client has left");
+  }
+
+  get isResumed(): boolean {
+    return this.#calls.isResumed(this.#ssl) === 1;
+  }
+
+  /** Bytes read into `bytes`, 0 at the end, or a negative errno. */
+  read(bytes: Uint8Array): number {
+    if (this.#isBroken) return -EPROTO;
+    this.#calls.forgetErrors();
+    const count = this.#calls.read(this.#ssl, bytes, bytes.length);
+    if (count > 0) return count;
+    const next = this.#calls.whatNext(this.#ssl, count);
+    if (next === SSL_ERROR_WANT_READ) return -EAGAIN;
+    if (next === SSL_ERROR_WANT_WRITE) return -EBUSY;
+    if (next === SSL_ERROR_ZERO_RETURN) return 0;
+    this.#isBroken = true;
+    return -EPROTO;
+  }
+
+  /** Whether bytes have come that the kernel has no more: nothing will tell of them. */
+  get hasPending(): boolean {
+    return !this.#isBroken && this.#calls.hasPending(this.#ssl) === 1;
+  }
+
+  /** How many bytes the kernel has taken. What follows them must come first next time. */
+  write(bytes: Uint8Array): number {
+    let taken = 0;
+    this.#calls.forgetErrors();
+    while (taken < bytes.length && !this.#isBroken) {
+      const rest = taken === 0 ? bytes : bytes.subarray(taken);
+      const count = this.#calls.write(this.#ssl, rest, rest.length);
+      if (count > 0) {
+        taken += count;
+        continue;
+      }
+      const next = this.#calls.whatNext(this.#ssl, count);
+      this.#isBroken = next !== SSL_ERROR_WANT_WRITE && next !== SSL_ERROR_WANT_READ;
+      return taken;
+    }
+    return taken;
+  }
+
+  /** Says goodbye; what cannot leave now is lost, and the client told by the end of the connection. */
+  end(): void {
+    if (this.#isBroken || this.#isEnded) return;
+    this.#isEnded = true;
+    this.#calls.forgetErrors();
+    this.#calls.sayGoodbye(this.#ssl);
+  }
+
+  free(): void {
+    this.#calls.free(this.#ssl);
+  }
+}
