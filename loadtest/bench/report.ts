@@ -1,16 +1,19 @@
-// Writes docs/performance.md and its plots from loadtest/results/compare.json and http2.json. Usage: npm run bench:report
+// Writes docs/performance.md and its plots from loadtest/results/compare.json, http2.json, cgi.json and websocket.json. Usage: npm run bench:report
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Machine } from "./machine.ts";
 import { plotRatios } from "./plot.ts";
 import { http2PlotRows, http2Section } from "./report-http2.ts";
+import { cgiSection, webSocketSection } from "./report-others.ts";
 import type { Comparison, Http2Comparison, IdleResult, RowResult, Summary } from "./result.ts";
 import { works } from "./works.ts";
 
 const RESULT = fileURLToPath(new URL("../results/compare.json", import.meta.url));
 const DISTRIBUTION = fileURLToPath(new URL("../results/distribution.json", import.meta.url));
 const HTTP2_RESULT = fileURLToPath(new URL("../results/http2.json", import.meta.url));
+const CGI_RESULT = fileURLToPath(new URL("../results/cgi.json", import.meta.url));
+const WEBSOCKET_RESULT = fileURLToPath(new URL("../results/websocket.json", import.meta.url));
 const HTTP2_PLOT = fileURLToPath(
   new URL("../../docs/images/performance-http2.svg", import.meta.url),
 );
@@ -40,7 +43,7 @@ function write({ command, machine, rounds, secs, rows, idle }: Comparison): stri
   return `# Performance
 
 This page is written by \`npm run bench:report\` from [loadtest/results/compare.json](../loadtest/results/compare.json), which \`npm run bench\` measures, and
-[loadtest/results/http2.json](../loadtest/results/http2.json) from \`node loadtest/bench/http2.ts\`.
+from what else is in [loadtest/results](../loadtest/results), each file by the script of its name in \`loadtest/bench\`.
 
 One worker of Portico against one worker of ${nginx}, the same files, both with an access log that is collected and written 16 KB at a time, without compression. Each server is
 a process of its own; answers are checked first; after a warm-up ${count(rounds, "round")} of ${count(secs, "second")} in turn, of which the median counts. What is compared is requests per second
@@ -70,7 +73,7 @@ ${beside(rows)}${idle ? idleSection(idle) : ""}
 ## Where nginx is better, and why
 
 ${losses(compared, idle)}
-${overHttp2 ? http2Section(overHttp2) : ""}
+${overHttp2 ? http2Section(overHttp2) : ""}${section(CGI_RESULT, cgiSection)}${section(WEBSOCKET_RESULT, webSocketSection)}
 ## What else is measured
 
 \`node bin/node.mjs loadtest/bench/NAME.ts\`: \`handshakes\` (TLS handshakes), \`cgi\` (CGI against lighttpd), \`websocket\`, \`config-scale\`
@@ -78,6 +81,11 @@ ${overHttp2 ? http2Section(overHttp2) : ""}
 
 ${distributionLine(JSON.parse(readFileSync(DISTRIBUTION, "utf8")) as Distribution)}
 `;
+}
+
+/** What there is no result of is left out. */
+function section(file: string, describe: (result: never) => string): string {
+  return existsSync(file) ? describe(JSON.parse(readFileSync(file, "utf8")) as never) : "";
 }
 
 type Distribution = {

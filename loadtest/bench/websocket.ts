@@ -3,7 +3,7 @@
 
 import { execFile, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { availableParallelism, cpus, release, tmpdir } from "node:os";
+import { availableParallelism, cpus, loadavg, release, tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
@@ -41,6 +41,7 @@ type Status = {
   readonly workers: readonly { readonly gauges: { readonly openWebSockets: number } }[];
 };
 
+const [loadAverage] = loadavg();
 const root = mkdtempSync(join(tmpdir(), "portico-bench-"));
 try {
   const results = {
@@ -55,6 +56,7 @@ try {
     date: new Date().toISOString().slice(0, 10),
     cpu: cpus()[0]?.model,
     cores: availableParallelism(),
+    loadAverage,
     kernel: release(),
     node: process.version,
   };
