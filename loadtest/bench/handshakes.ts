@@ -14,7 +14,7 @@ import { fileURLToPath } from "node:url";
 import { cpuUsOf, launchNginx, launchPortico, type Server } from "./servers.ts";
 
 const ROUNDS = 5;
-const HANDSHAKES = 200;
+const HANDSHAKES = 1_000;
 const AT_ONCE = 8;
 const RESULT = fileURLToPath(new URL("../results/handshakes.json", import.meta.url));
 const CIPHERS =
@@ -52,7 +52,7 @@ try {
   const results = [];
   for (const mode of modes) {
     const rounds = new Map<string, number[]>(servers.map(({ name }) => [name, []]));
-    for (const server of servers) await measure(server, mode, HANDSHAKES / 5);
+    for (const server of servers) await measure(server, mode, HANDSHAKES);
     for (let round = 0; round < ROUNDS; round += 1)
       for (const server of servers)
         rounds.get(server.name)?.push(await measure(server, mode, HANDSHAKES));
