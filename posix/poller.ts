@@ -34,6 +34,8 @@ export const PASSING_ACCEPT_ERRORS: ReadonlySet<string> = new Set([
 const READ_BYTES = 64 * 1024;
 /** Looked at in one turn of the event loop; what is left is told in the next. */
 const EVENTS_AT_ONCE = 256;
+/** Handed out before their followers are called: enough for the caches, and few enough that no answer waits for long. */
+const EVENTS_IN_GROUP = 32;
 /** uv.h */
 const UV_POLL = 8;
 const UV_READABLE = 1;
@@ -64,6 +66,11 @@ const DATA_AT = process.arch === "x64" ? 4 : 8;
 export interface Polled {
   /** Bits of what it was watched for, and BROKEN. */
   onEvents(events: number): void;
+}
+
+/** Who wants to be called when a group of events has been handed out. */
+export interface Follower {
+  onHandedOut(): void;
 }
 
 /** Where a socket is or comes from; undefined for one that has no address, as a unix socket's client. */
@@ -98,6 +105,11 @@ export interface Poller {
   /** Changes what is asked for. */
   rewatch(fd: number, events: number): void;
   unwatch(fd: number): void;
+  /**
+   * Has somebody called once the events in hand have been handed out; false where none are being handed out. Answers that are
+   * written one behind the other cost less than each behind its request: what the kernel does for a write stays in the caches.
+   */
+  follow(follower: Follower): boolean;
   /** Watches nothing any more. Sockets stay open. */
   stop(): void;
 }
@@ -166,11 +178,42 @@ function createPoller(koffi: Native["koffi"], libc: Native["libc"]): Poller {
     if (state === "stopped") return;
     state = "idle";
     const count: number = epollWait(epoll, eventsBytes, EVENTS_AT_ONCE, 0);
-    for (let index = 0; index < count; index += 1) {
+    for (let from = 0; from < count; from += EVENTS_IN_GROUP) {
+      isHandingOut = true;
+      try {
+        handOut(from, Math.min(count, from + EVENTS_IN_GROUP));
+      } finally {
+        isHandingOut = false;
+        callFollowers();
+      }
+    }
+  }
+
+  function handOut(from: number, to: number): void {
+    for (let index = from; index < to; index += 1) {
       const at = index * EVENT_BYTES;
       const fd = events.getInt32(at + DATA_AT, true);
       if (marks[fd] !== events.getInt32(at + DATA_AT + 4, true)) continue;
       targets[fd]?.onEvents(events.getUint32(at, true));
+    }
+  }
+
+  let isHandingOut = false;
+  const followers: (Follower | undefined)[] = [];
+  let following = 0;
+  let called = 0;
+  function callFollowers(): void {
+    try {
+      while (called < following) {
+        const follower = followers[called];
+        followers[called] = undefined;
+        called += 1;
+        follower?.onHandedOut();
+      }
+    } finally {
+      // One that fails must not keep the answers of others.
+      if (called < following) setImmediate(callFollowers);
+      else called = following = 0;
     }
   }
   const alarm = createAlarm(koffi, libc, epoll, () => {
@@ -242,6 +285,12 @@ function createPoller(koffi: Native["koffi"], libc: Native["libc"]): Poller {
     },
     retarget(fd, target) {
       if (targets[fd] !== undefined) targets[fd] = target;
+    },
+    follow(follower) {
+      if (!isHandingOut) return false;
+      followers[following] = follower;
+      following += 1;
+      return true;
     },
     rewatch: (fd, mask) => void control(EPOLL_CTL_MOD, fd, mask),
     unwatch(fd) {

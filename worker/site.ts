@@ -136,6 +136,7 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
     log,
     ...(pingSecs !== undefined && { idleMs: pingSecs * MS_PER_SEC }),
   });
+  const poller = await openPoller();
   const front = createFronts({
     router,
     serverString: config.global["server-string"],
@@ -143,6 +144,7 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
     limits: requestLimits(config.global),
     counters,
     log,
+    poller,
     onUpgrade: (upgrade) => upgrader.handle(upgrade),
   });
   const tlsFronts: TlsFront[] = [];
@@ -154,7 +156,6 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
     openFiles: openFilesLimit(),
     shedIdle: (count) => front.shedIdle(count),
   });
-  const poller = await openPoller();
   const makeRoom = (): void => admission.makeRoom();
   cleanups.add(watchDescriptors(log, makeRoom));
   const openSsl = await openOpenSsl();

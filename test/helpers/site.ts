@@ -11,7 +11,7 @@ import { mountShape, type MountConfig } from "../../config/mount.ts";
 import { vhostShape } from "../../config/vhost.ts";
 import { createLogger, type Logger } from "../../log/logger.ts";
 import { openPageCache, type PageCache } from "../../posix/page-cache.ts";
-import { openPoller } from "../../posix/poller.ts";
+import { openPoller, type Poller } from "../../posix/poller.ts";
 import { openStarter } from "../../posix/spawn.ts";
 import type { Guard } from "../../worker/access/guard.ts";
 import { mountKey } from "../../ipc/stats.ts";
@@ -159,6 +159,7 @@ export async function startSite(t: TestContext, options: TestSiteOptions): Promi
       return built;
     }),
   );
+  const poller = await openPoller();
   const front = (options.createFront ?? createLane)({
     router: createRouter([{ listener: LISTENER, vhosts, overrides: [] }]),
     serverString: options.serverString,
@@ -166,12 +167,14 @@ export async function startSite(t: TestContext, options: TestSiteOptions): Promi
     limits: { ...defaultRequestLimits, ...options.limits },
     counters,
     log,
+    poller,
     onUpgrade: options.onUpgrade ?? ((upgrade) => upgrade.reject(501, "No WebSockets here")),
   });
   t.after(() => front.stop());
+  t.after(() => poller?.stop());
   const site = { front, counters, logged, refused, accepted };
   if ("adoptBare" in front && !options.usesStreams && !vhosts[0]?.secure) {
-    const port = await acceptBare(t, front as Lane, counters, log, accepted);
+    const port = poller && (await acceptBare(t, poller, front as Lane, counters, log, accepted));
     if (port !== undefined) return { port, ...site };
   }
   const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
@@ -193,16 +196,14 @@ export async function startSite(t: TestContext, options: TestSiteOptions): Promi
   return { port, ...site };
 }
 
-/** Undefined where descriptors cannot be had. */
 async function acceptBare(
   t: TestContext,
+  poller: Poller,
   front: Lane,
   counters: Counters,
   log: Logger,
   accepted: Accepted[],
-): Promise<number | undefined> {
-  const poller = await openPoller();
-  if (!poller) return undefined;
+): Promise<number> {
   const bound = new net.BoundSocket({ host: "127.0.0.1", port: 0 });
   const { port } = bound.address();
   const listener = {
@@ -223,10 +224,7 @@ async function acceptBare(
     front.adoptBare(transport, connection);
   });
   await acceptor.listen();
-  t.after(() => {
-    poller.stop();
-    bound.close();
-  });
+  t.after(() => bound.close());
   return port;
 }
 

@@ -148,3 +148,36 @@ test("Poller calls from where promises and ticks are run behind it", { skip }, a
   assert.deepEqual(order, ["event", "tick", "promise", "immediate"]);
   client.destroy();
 });
+
+test("Poller calls followers when the events in hand have been handed out", { skip }, async (t) => {
+  const bound = await bind(t, { host: "127.0.0.1", port: 0 });
+  const { poller } = bound;
+  assert.equal(poller.follow({ onHandedOut: () => assert.fail("nothing is handed out") }), false);
+  const sides: Awaited<ReturnType<typeof acceptOne>>[] = [];
+  for (let count = 0; count < 3; count += 1) sides.push(await acceptOne(bound));
+  const calls: string[] = [];
+  const told = sides.map(
+    ({ client, ours }, index) =>
+      new Promise<void>((resolve) => {
+        const onHandedOut = (): void => {
+          calls.push(`after ${index}`);
+          assert.equal(poller.follow({ onHandedOut }), false);
+          resolve();
+        };
+        const onEvents = (): void => {
+          calls.push("event");
+          poller.unwatch(ours);
+          assert.ok(poller.follow({ onHandedOut }));
+        };
+        poller.watch(ours, READABLE, { onEvents });
+        client.write("x");
+      }),
+  );
+  await Promise.all(told);
+  assert.deepEqual(calls.slice(0, 3), ["event", "event", "event"]);
+  assert.equal(new Set(calls.slice(3)).size, 3);
+  for (const { client, ours } of sides) {
+    client.destroy();
+    poller.close(ours);
+  }
+});

@@ -3,6 +3,7 @@
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { Logger } from "../../log/logger.ts";
+import type { Poller } from "../../posix/poller.ts";
 import type { Counters } from "../counters.ts";
 import type { RequestLimits } from "../limits.ts";
 import type { Router } from "../router.ts";
@@ -19,6 +20,8 @@ export type FrontOptions = {
   readonly limits?: RequestLimits;
   readonly counters: Counters;
   readonly log: Logger;
+  /** Hands out the bytes of bare descriptors, where there are any. */
+  readonly poller?: Pick<Poller, "follow"> | undefined;
   /** Gets each WebSocket handshake; must settle it. */
   readonly onUpgrade: (upgrade: UpgradeRequest) => void;
 };

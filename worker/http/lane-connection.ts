@@ -4,7 +4,8 @@
 import { performance } from "node:perf_hooks";
 import type { Connection } from "./connection.ts";
 import { HttpError } from "./exchange.ts";
-import type { LaneContext } from "./lane-context.ts";
+import type { Follower } from "../../posix/poller.ts";
+import { forgetBatch, type LaneContext } from "./lane-context.ts";
 import { askMount, LaneVisit } from "./lane-visit.ts";
 import { CLIENT_LEFT, settle, type Outcome } from "./ledger.ts";
 import { Pace } from "./pace.ts";
@@ -29,7 +30,7 @@ type State = "waiting" | "loading" | "flushing" | "lingering" | "gone";
 /** What the next bytes turned out to be: a request whose answer has so many bytes, the beginning of one, not ours, or one whose answer will be ready. */
 type Step = number | "partial" | "foreign" | Promise<void>;
 
-export class LaneConnection implements Ringing, TransportUser {
+export class LaneConnection implements Ringing, TransportUser, Follower {
   readonly #context: LaneContext;
   readonly #transport: Transport;
   readonly #connection: Connection;
@@ -43,6 +44,9 @@ export class LaneConnection implements Ringing, TransportUser {
   readonly #visit: LaneVisit;
   /** Requests whose answers the client has not taken yet. */
   #unsettled: Outcome[] | undefined;
+  /** An answer that is written when the requests of others have been looked at, and what it settles. */
+  #answer: Buffer | undefined;
+  #outcome: Outcome | undefined;
   /** The last answer is given; or the client has closed its side, and whatever it asked before is all it will get. */
   #isLast = false;
   #hasEnded = false;
@@ -67,7 +71,7 @@ export class LaneConnection implements Ringing, TransportUser {
 
   /** Whether the connection can be closed without anybody missing anything. */
   get isIdle(): boolean {
-    return this.#state === "waiting" && this.#held === undefined;
+    return this.#state === "waiting" && this.#held === undefined && this.#answer === undefined;
   }
 
   /** Since when it has been kept for the next request; undefined where it is not. */
@@ -76,6 +80,7 @@ export class LaneConnection implements Ringing, TransportUser {
   }
 
   receive(chunk: Buffer): void {
+    if (this.#answer !== undefined) this.onHandedOut();
     if (this.#state !== "waiting") return this.#transport.giveBack(Buffer.from(chunk));
     const held = this.#held;
     const now = performance.now();
@@ -85,6 +90,7 @@ export class LaneConnection implements Ringing, TransportUser {
   }
 
   receiveEnd(): void {
+    if (this.#answer !== undefined) this.onHandedOut();
     if (this.#state !== "waiting") this.#hasEnded = true;
     else if (this.#held === undefined) this.#finish();
     else this.#refuse(new HttpError(400, "The request is malformed"));
@@ -92,6 +98,7 @@ export class LaneConnection implements Ringing, TransportUser {
 
   onClose(): void {
     const { wheel } = this.#context;
+    if (this.#answer !== undefined) this.onHandedOut();
     if (this.#state === "gone") return;
     if (this.#state === "loading") this.#abandon();
     for (const outcome of this.#unsettled ?? []) this.#settleTaken(outcome, "aborted");
@@ -161,10 +168,8 @@ export class LaneConnection implements Ringing, TransportUser {
 
   /** Answers the requests in `bytes`, as far as it can now, and keeps the others. */
   #process(bytes: Buffer, startedAt: number, now: number): void {
-    const { clock, head, out, outcomes } = this.#context;
-    // What is left of a batch that failed is for nobody, least of all for this client.
-    if (outcomes.length > 0) outcomes.length = 0;
-    if (out.length > 0) out.length = 0;
+    const { clock, head, out } = this.#context;
+    forgetBatch(this.#context);
     clock.update(now);
     head.now = now;
     let rest = bytes;
@@ -182,7 +187,7 @@ export class LaneConnection implements Ringing, TransportUser {
       if (at > 0 || this.#held === undefined) this.#since = startedAt;
       if (at > 0) rest = at === rest.length ? NOTHING : rest.subarray(at);
       this.#held = rest.length === 0 ? undefined : rest;
-      if (out.length > 0) this.#write(startedAt);
+      if (out.length > 0 && !this.#postpone()) this.#write(startedAt);
     }
     if (this.#state !== "waiting") return;
     // The buffer it is part of may be used again.
@@ -226,6 +231,31 @@ export class LaneConnection implements Ringing, TransportUser {
     const bodyBytes = isHead ? 0 : reply.bodyBytes;
     outcomes.push(this.#visit.outcome(match?.tally, reply.status, bodyBytes, startedAt));
     return sent;
+  }
+
+  /** Leaves a single answer for later; false where it is to be written now. */
+  #postpone(): boolean {
+    const { poller, out, outcomes } = this.#context;
+    if (out.length !== 1 || this.#isLast || this.#hasEnded || this.#held !== undefined)
+      return false;
+    if (!poller?.follow(this)) return false;
+    this.#answer = out.pop();
+    this.#outcome = outcomes.pop();
+    return true;
+  }
+
+  /** It is time for what was left for later. */
+  onHandedOut(): void {
+    const { out, outcomes } = this.#context;
+    const answer = this.#answer;
+    const outcome = this.#outcome;
+    if (answer === undefined || outcome === undefined) return;
+    this.#answer = undefined;
+    this.#outcome = undefined;
+    forgetBatch(this.#context);
+    out.push(answer);
+    outcomes.push(outcome);
+    this.#write(outcome.startedAt);
   }
 
   /** Writes the batch; waits where the client does not take it at once. */

@@ -1,5 +1,6 @@
 // What the connections of one lane share: one of everything that no connection needs for itself.
 
+import type { Poller } from "../../posix/poller.ts";
 import type { Counters } from "../counters.ts";
 import type { RequestLimits } from "../limits.ts";
 import type { Router, SiteVhost } from "../router.ts";
@@ -22,6 +23,7 @@ export type LaneContext = {
   readonly limits: RequestLimits;
   readonly counters: Counters;
   readonly wheel: Wheel<Ringing>;
+  readonly poller: Pick<Poller, "follow"> | undefined;
   /** Serves one request after the other; nothing of it outlives a call. */
   readonly head: LaneHead;
   readonly hosts: HostMemory;
@@ -42,3 +44,9 @@ export type LaneContext = {
     past: Past,
   ) => void;
 };
+
+/** What is left of a batch that failed is for nobody, least of all for the next client. */
+export function forgetBatch({ out, outcomes }: LaneContext): void {
+  if (outcomes.length > 0) outcomes.length = 0;
+  if (out.length > 0) out.length = 0;
+}

@@ -40,6 +40,7 @@ export function createLane(options: FrontOptions): Lane {
     limits,
     counters,
     wheel,
+    poller: options.poller,
     head: new LaneHead(limits),
     hosts: new HostMemory(),
     clock: new ReplyClock(),

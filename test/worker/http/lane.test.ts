@@ -459,3 +459,50 @@ test("Lane closes behind the last answer of a client that wanted it to be the la
   polite.socket.destroy();
   chatty.socket.destroy();
 });
+
+test("Lane sheds no connection whose answer is made and not written yet", async (t) => {
+  let shed = 0;
+  const site = await startReady(t, ({ path }) => {
+    if (path === "/shed") shed += site.front.shedIdle(10);
+    return OK;
+  });
+  const wires = await Promise.all(Array.from({ length: 3 }, () => connect(site.port)));
+  for (const wire of wires) {
+    wire.write(GET);
+    await wire.replies(1);
+  }
+  const [idle, ...asking] = wires;
+  const shedding = await connect(site.port);
+  while (site.accepted.length < 4) await new Promise(setImmediate);
+  // All in one turn: the last one is asked when the answers of the others are ready.
+  for (const wire of asking) wire.write(GET);
+  shedding.write(GET.replace("/", "/shed"));
+  for (const wire of asking) await wire.replies(2);
+  await shedding.replies(1);
+  assert.equal(countStatusLines((await idle?.rest()) ?? ""), 1);
+  assert.equal(shed, 1);
+  for (const wire of [...asking, shedding]) wire.socket.destroy();
+  await settled(site);
+  const { requests, aborted } = site.counters.vhost("h:80");
+  assert.deepEqual([requests, aborted], [6, 0]);
+});
+
+test("Lane counts an answer that was made for a client whose connection is cut meanwhile", async (t) => {
+  const site = await startReady(t, ({ path }) => {
+    if (path === "/stop") site.front.stop();
+    return OK;
+  });
+  const wires = await Promise.all(Array.from({ length: 2 }, () => connect(site.port)));
+  for (const wire of wires) wire.socket.on("error", () => {});
+  for (const wire of wires) {
+    wire.write(GET);
+    await wire.replies(1);
+  }
+  wires[0]?.write(GET);
+  wires[1]?.write(GET.replace("/", "/stop"));
+  for (const wire of wires) await wire.rest();
+  await settled(site);
+  const { requests, aborted } = site.counters.vhost("h:80");
+  assert.deepEqual([requests, aborted, site.counters.activeRequests], [4, 2, 0]);
+  assert.equal(site.logged.length, 4);
+});
