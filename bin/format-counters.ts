@@ -16,6 +16,15 @@ export function formatCounters({ counters, totals }: Board): string[] {
       "too slow": counters.clientsTooSlow,
       "HTTP/2 faults": counters.http2Faults,
     },
+    "HTTP/2 floods": {
+      cancels: counters.http2Cancels,
+      chatter: counters.http2Chatter,
+      fields: counters.http2Fields,
+      pieces: counters.http2Pieces,
+      pings: counters.http2Pings,
+      settings: counters.http2Settings,
+      "stream faults": counters.http2StreamFaults,
+    },
     refused: {
       "all places taken": counters.refusedFull,
       "limit per address": counters.refusedAddress,

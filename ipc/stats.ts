@@ -64,6 +64,18 @@ export const workerCounters = object({
   clientsTooSlow: count(),
   /** HTTP/2 connections ended for what their client did. */
   http2Faults: count(),
+  /** Of those, the ones that did too much of something that costs work: cancelled streams, and streams too many. */
+  http2Cancels: count(),
+  /** Frames that bring nothing. */
+  http2Chatter: count(),
+  /** Fields that were too large, or in too many frames. */
+  http2Fields: count(),
+  /** Bodies in tiny pieces. */
+  http2Pieces: count(),
+  http2Pings: count(),
+  http2Settings: count(),
+  /** Streams that had to be reset for what was on them. */
+  http2StreamFaults: count(),
   /** Why requests were rejected; together as many as the vhosts count. */
   rejectedMalformed: count(),
   rejectedTooLarge: count(),
@@ -214,6 +226,13 @@ export function emptyWorkerCounters(): WorkerCounters {
     connectionsShed: 0,
     clientsTooSlow: 0,
     http2Faults: 0,
+    http2Cancels: 0,
+    http2Chatter: 0,
+    http2Fields: 0,
+    http2Pieces: 0,
+    http2Pings: 0,
+    http2Settings: 0,
+    http2StreamFaults: 0,
     rejectedMalformed: 0,
     rejectedTooLarge: 0,
     rejectedTooSlow: 0,

@@ -63,7 +63,19 @@ function groups({ board, load, maxDescriptors, files }: Update): Group[] {
         fault("Refused, no PROXY header", counters.refusedProxy),
         fact("Idle ones closed for others", counters.connectionsShed),
         fact("Clients cut for being slow", counters.clientsTooSlow),
-        fact("HTTP/2 ended for a fault", counters.http2Faults),
+      ],
+    },
+    {
+      title: "HTTP/2 connections ended",
+      facts: [
+        fact("For a fault", counters.http2Faults),
+        fact("of them cancelled requests", counters.http2Cancels),
+        fact("of them streams that failed", counters.http2StreamFaults),
+        fact("of them frames for nothing", counters.http2Chatter),
+        fact("of them fields too large", counters.http2Fields),
+        fact("of them tiny pieces of bodies", counters.http2Pieces),
+        fact("of them pings", counters.http2Pings),
+        fact("of them settings", counters.http2Settings),
       ],
     },
     {

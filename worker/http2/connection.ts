@@ -303,7 +303,7 @@ export class Http2Connection implements FramePeer, IntakeOwner, TransportUser {
         ? error
         : new ConnectionFault("INTERNAL_ERROR", "The server failed");
     if (fault !== error) this.context.log.error({ err: error }, "An HTTP/2 connection failed");
-    this.context.onFault(this.connection, fault.code, fault.message);
+    this.context.onFault(this.connection, fault);
     this.output.goaway(this.streams.lastId, fault.code, fault.message);
     this.#finish();
   }

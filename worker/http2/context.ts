@@ -7,7 +7,7 @@ import type { Clocks } from "../http/clocks.ts";
 import type { Connection } from "../http/connection.ts";
 import type { UpgradeRequest } from "../http/upgrade-request.ts";
 import type { Router } from "../router.ts";
-import type { ErrorName } from "./frame.ts";
+import type { ConnectionFault } from "./frame.ts";
 import type { FieldEncoder } from "./hpack-encoder.ts";
 import type { Http2Limits } from "./limits.ts";
 import type { ChunkPool } from "./chunk-pool.ts";
@@ -26,5 +26,5 @@ export type Http2Context = {
   readonly pool: ChunkPool;
   readonly onUpgrade: (upgrade: UpgradeRequest) => void;
   /** A connection is ended for what its client did. */
-  readonly onFault: (connection: Connection, code: ErrorName, reason: string) => void;
+  readonly onFault: (connection: Connection, fault: ConnectionFault) => void;
 };

@@ -1,7 +1,7 @@
 // What each frame of the client means (RFC 9113 6). Rules whose breach ends the connection throw; what concerns one stream is
 // told to the connection.
 
-import { ConnectionFault, flag, frameType, MAX_WINDOW } from "./frame.ts";
+import { ConnectionFault, flag, Flood, frameType, MAX_WINDOW } from "./frame.ts";
 import type { FrameWriter } from "./frame-writer.ts";
 import {
   checkDependency,
@@ -183,7 +183,7 @@ export class FrameHandler {
     if (!reader || reader.destroyed || stream.isLocalDone)
       return this.#peer.inbound.give(chunk.length);
     if (reader.receive(chunk) > MAX_UNREAD_PIECES)
-      throw new ConnectionFault("ENHANCE_YOUR_CALM", "Too many small pieces of a body");
+      throw new Flood("pieces", "Too many small pieces of a body");
   }
 
   /** RFC 9113 6.2. */
@@ -320,7 +320,7 @@ export class FrameHandler {
         throw new ConnectionFault("FRAME_SIZE_ERROR", "An acknowledgement brings settings");
       return;
     }
-    if (!this.#settings.take()) throw new ConnectionFault("ENHANCE_YOUR_CALM", "Too many SETTINGS");
+    if (!this.#settings.take()) throw new Flood("settings", "Too many SETTINGS");
     this.#hasSettings = true;
     const { peerSettings, streams, sender } = this.#peer;
     const before = peerSettings.initialWindow;
@@ -344,7 +344,7 @@ export class FrameHandler {
     if (end - start !== PING_BYTES)
       throw new ConnectionFault("FRAME_SIZE_ERROR", "PING has another length");
     if (flags & flag.ack) return this.#peer.onPingAck();
-    if (!this.#pings.take()) throw new ConnectionFault("ENHANCE_YOUR_CALM", "Too many PING frames");
+    if (!this.#pings.take()) throw new Flood("pings", "Too many PING frames");
     this.#peer.writer.ping(flag.ack, source, start);
   }
 
@@ -389,10 +389,10 @@ export class FrameHandler {
   }
 
   #chat(reason: string): void {
-    if (!this.#chatter.take()) throw new ConnectionFault("ENHANCE_YOUR_CALM", reason);
+    if (!this.#chatter.take()) throw new Flood("chatter", reason);
   }
 
   #cancel(reason: string): void {
-    if (!this.#cancels.take()) throw new ConnectionFault("ENHANCE_YOUR_CALM", reason);
+    if (!this.#cancels.take()) throw new Flood("cancels", reason);
   }
 }

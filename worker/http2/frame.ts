@@ -75,3 +75,21 @@ export class ConnectionFault extends Error {
     this.code = code;
   }
 }
+
+/** What a client may do so often, or be so large, and did more; each has a counter. */
+export type FloodKind =
+  | "cancels"
+  | "chatter"
+  | "fields"
+  | "pieces"
+  | "pings"
+  | "settings"
+  | "streamFaults";
+
+export class Flood extends ConnectionFault {
+  readonly kind: FloodKind;
+  constructor(kind: FloodKind, reason: string) {
+    super("ENHANCE_YOUR_CALM", reason);
+    this.kind = kind;
+  }
+}

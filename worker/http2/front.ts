@@ -8,6 +8,7 @@ import { StreamTransport } from "../http/stream-transport.ts";
 import type { Transport } from "../http/transport.ts";
 import { Http2Connection } from "./connection.ts";
 import type { Http2Context } from "./context.ts";
+import { Flood, type FloodKind } from "./frame.ts";
 import { createFieldEncoder } from "./hpack-encoder.ts";
 import { limitsFor, type Http2Limits } from "./limits.ts";
 import { createChunkPool } from "./chunk-pool.ts";
@@ -15,6 +16,16 @@ import { PreparedBlocks } from "./prepared-blocks.ts";
 
 /** Faults come as fast as clients can connect: one line tells of so many. */
 const COMPLAINT_MS = 1_000;
+
+const FLOOD_COUNTERS = {
+  cancels: "http2Cancels",
+  chatter: "http2Chatter",
+  fields: "http2Fields",
+  pieces: "http2Pieces",
+  pings: "http2Pings",
+  settings: "http2Settings",
+  streamFaults: "http2StreamFaults",
+} as const satisfies Record<FloodKind, string>;
 
 /** The same as for HTTP/1.1, and limits that only HTTP/2 needs. */
 export type Http2FrontOptions = FrontOptions & { readonly http2Limits?: Partial<Http2Limits> };
@@ -41,12 +52,14 @@ export function createHttp2Front(options: Http2FrontOptions): Http2Front {
     encoder,
     blocks: new PreparedBlocks(encoder, options.serverString),
     pool: createChunkPool(),
-    onFault({ remoteAddress }, code, reason) {
+    onFault({ remoteAddress }, fault) {
       counters.worker.http2Faults += 1;
+      if (fault instanceof Flood) counters.worker[FLOOD_COUNTERS[fault.kind]] += 1;
       untold += 1;
       if (performance.now() - complainedAt < COMPLAINT_MS) return;
       complainedAt = performance.now();
-      log.info({ remoteAddress, code, count: untold }, `HTTP/2 connection ended: ${reason}`);
+      const about = { remoteAddress, code: fault.code, count: untold };
+      log.info(about, `HTTP/2 connection ended: ${fault.message}`);
       untold = 0;
     },
   };

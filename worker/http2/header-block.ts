@@ -1,6 +1,6 @@
 // A block of fields and the frames it comes in: HEADERS, then CONTINUATION until END_HEADERS, with nothing between (RFC 9113 6.10).
 
-import { ConnectionFault, flag } from "./frame.ts";
+import { ConnectionFault, flag, Flood } from "./frame.ts";
 import type { Http2Limits } from "./limits.ts";
 
 /** Octets of the fields that only HEADERS with PRIORITY and PRIORITY frames have. */
@@ -63,9 +63,9 @@ export function extendBlock(
   block.frames += 1;
   block.bytes += end - start;
   if (block.bytes > limits.headerBlockBytes)
-    throw new ConnectionFault("ENHANCE_YOUR_CALM", "A block of fields is too large");
+    throw new Flood("fields", "A block of fields is too large");
   if (block.frames > limits.continuations)
-    throw new ConnectionFault("ENHANCE_YOUR_CALM", "A block of fields has too many frames");
+    throw new Flood("fields", "A block of fields has too many frames");
   // A copy: the frame's bytes are the next one's in a moment.
   block.pieces.push(Buffer.from(source.subarray(start, end)));
 }

@@ -4,7 +4,7 @@
 import type { Connection } from "../http/connection.ts";
 import type { Http2Context } from "./context.ts";
 import type { Http2Exchange } from "./exchange.ts";
-import { ConnectionFault, type ErrorName } from "./frame.ts";
+import { Flood, type ErrorName } from "./frame.ts";
 import type { FrameWriter } from "./frame-writer.ts";
 import type { DecodedFields } from "./hpack-decoder.ts";
 import type { Inbound } from "./inbound.ts";
@@ -152,6 +152,6 @@ export class Intake implements RequestHost {
   }
 
   #countFault(reason: string): void {
-    if (!this.#faults.take()) throw new ConnectionFault("ENHANCE_YOUR_CALM", reason);
+    if (!this.#faults.take()) throw new Flood("streamFaults", reason);
   }
 }

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { suite, test, type TestContext } from "node:test";
 import { PREFACE } from "../../../worker/http2/frame.ts";
+import type { WorkerCounters } from "../../../ipc/stats.ts";
 import { createHttp2Front } from "../../../worker/http2/front.ts";
 import { limitsFor } from "../../../worker/http2/limits.ts";
 import { defaultRequestLimits } from "../../../worker/limits.ts";
@@ -90,21 +91,24 @@ async function settled(site: TestSite): Promise<void> {
 const rst = (id: number): Buffer => frame(0x3, 0, id, number32(8));
 
 suite("Http2Front ends a connection for", () => {
-  for (const [what, answer, bytesOf, most, begin = []] of [
+  for (const [what, counter, answer, bytesOf, most, begin = []] of [
     [
       "rapid resets",
+      "http2Cancels",
       "never",
       (index) => Buffer.concat([headers(2 * index + 1), rst(2 * index + 1)]),
       1_000,
     ],
     [
       "streams it must reset for a window of 0",
+      "http2StreamFaults",
       "never",
       (index) => Buffer.concat([headers(2 * index + 1), frame(0x8, 0, 2 * index + 1, number32(0))]),
       100,
     ],
     [
       "streams it must reset for windows too large",
+      "http2StreamFaults",
       "never",
       (index) =>
         Buffer.concat([
@@ -113,9 +117,16 @@ suite("Http2Front ends a connection for", () => {
         ]),
       100,
     ],
-    ["malformed requests", "never", (index) => headers(2 * index + 1, [["X", "y"]]), 100],
+    [
+      "malformed requests",
+      "http2StreamFaults",
+      "never",
+      (index) => headers(2 * index + 1, [["X", "y"]]),
+      100,
+    ],
     [
       "requests with too many fields",
+      "http2StreamFaults",
       "at once",
       (index) =>
         frame(
@@ -129,15 +140,23 @@ suite("Http2Front ends a connection for", () => {
         ),
       200,
     ],
-    ["streams beyond the limit", "never", (index) => headers(2 * index + 1), 1_000],
-    ["SETTINGS", "at once", () => settings(), 200],
-    ["PING", "at once", () => frame(0x6, 0, 0, PING), 1_500],
-    ["PRIORITY", "at once", () => frame(0x2, 0, 1, [0, 0, 0, 0, 1]), 6_000],
-    ["unknown frames", "at once", () => frame(0x77, 0, 0), 6_000],
-    ["WINDOW_UPDATE", "at once", () => frame(0x8, 0, 0, number32(1)), 6_000],
-    ["empty DATA", "body", () => data(1, ""), 6_000, [headers(1, POST_FIELDS, false)]],
+    ["streams beyond the limit", "http2Cancels", "never", (index) => headers(2 * index + 1), 1_000],
+    ["SETTINGS", "http2Settings", "at once", () => settings(), 200],
+    ["PING", "http2Pings", "at once", () => frame(0x6, 0, 0, PING), 1_500],
+    ["PRIORITY", "http2Chatter", "at once", () => frame(0x2, 0, 1, [0, 0, 0, 0, 1]), 6_000],
+    ["unknown frames", "http2Chatter", "at once", () => frame(0x77, 0, 0), 6_000],
+    ["WINDOW_UPDATE", "http2Chatter", "at once", () => frame(0x8, 0, 0, number32(1)), 6_000],
+    [
+      "empty DATA",
+      "http2Chatter",
+      "body",
+      () => data(1, ""),
+      6_000,
+      [headers(1, POST_FIELDS, false)],
+    ],
     [
       "empty CONTINUATION",
+      "http2Fields",
       "at once",
       () => frame(0x9, 0, 1),
       100,
@@ -145,12 +164,13 @@ suite("Http2Front ends a connection for", () => {
     ],
     [
       "CONTINUATION of 8 KB",
+      "http2Fields",
       "at once",
       () => frame(0x9, 0, 1, block([["a", "b".repeat(8_000)]])),
       12,
       [frame(0x1, 0x1, 1, block(GET_FIELDS))],
     ],
-  ] as [string, Answer, (index: number) => Buffer, number, Buffer[]?][])
+  ] as [string, keyof WorkerCounters, Answer, (index: number) => Buffer, number, Buffer[]?][])
     test(what, async (t) => {
       const site = await start(t, answer);
       const wire = await openHttp2(site.port, [0x4, 2 ** 20]);
@@ -168,6 +188,7 @@ suite("Http2Front ends a connection for", () => {
       wire.socket.destroy();
       await settled(site);
       assert.equal(site.counters.worker.http2Faults, 1);
+      assert.equal(site.counters.worker[counter], 1);
       // What was on its way is in the number sent, but it was never taken for a request.
       assert.ok(site.counters.vhost("a.test:80").requests <= most);
     });

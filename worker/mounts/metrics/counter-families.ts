@@ -75,6 +75,20 @@ const FAMILIES: readonly Told[] = [
     of: "http2Faults",
   },
   {
+    name: "http2_floods",
+    help: "HTTP/2 connections ended for too much of something, by what it was.",
+    label: "of",
+    parts: {
+      cancels: "http2Cancels",
+      chatter: "http2Chatter",
+      fields: "http2Fields",
+      pieces: "http2Pieces",
+      pings: "http2Pings",
+      settings: "http2Settings",
+      stream_faults: "http2StreamFaults",
+    },
+  },
+  {
     name: "file_answers",
     help: "Requests for files, by where they were answered from.",
     label: "from",
