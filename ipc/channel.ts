@@ -18,6 +18,8 @@ const CONGESTED_BYTES = 64 * 1024;
 const BACKLOG_BYTES = 16 * 1024 * 1024;
 /** Bytes waiting to be written above which the peer counts as dead: it has read nothing for long. */
 const MAX_QUEUED_BYTES = 256 * 1024 * 1024;
+/** How long a peer may take to read what is written last. */
+const PARTING_MS = 5_000;
 
 export type ChannelOptions<Out extends MessageTable, In extends MessageTable> = {
   readonly stream: Duplex;
@@ -39,7 +41,7 @@ export type Channel<Out extends MessageTable, In extends MessageTable> = {
   readonly congested: boolean;
   /** So much is queued that what may be lost must be dropped. */
   readonly backlogged: boolean;
-  /** Writes what is queued, then closes; `done` is called either way. */
+  /** Writes what is queued and waits until the peer has read it and closed; `done` is called either way. */
   end(done: () => void): void;
   close(): void;
 };
@@ -49,14 +51,17 @@ export function createChannel<Out extends MessageTable, In extends MessageTable>
   options: ChannelOptions<Out, In>,
 ): Channel<Out, In> {
   const { stream } = options;
-  let state: "open" | "ended" = "open";
+  let state: "open" | "ending" | "ended" = "open";
+  const onParted: (() => void)[] = [];
 
   function finish(error: Error | undefined): void {
     if (state === "ended") return;
+    const wasOpen = state === "open";
     state = "ended";
     // Told first: the peer may be ended for what it sent, and is not to find out before.
-    options.onEnd(error);
+    if (wasOpen) options.onEnd(error);
     stream.destroy();
+    for (const done of onParted) done();
   }
 
   stream.on("error", (error) => finish(error));
@@ -71,7 +76,7 @@ export function createChannel<Out extends MessageTable, In extends MessageTable>
       return stream.writableLength > BACKLOG_BYTES;
     },
     send(name, body) {
-      if (state === "ended" || stream.writableEnded) return false;
+      if (state !== "open" || stream.writableEnded) return false;
       if (stream.writableLength > MAX_QUEUED_BYTES) {
         finish(new FrameError(`Peer has not read ${stream.writableLength} bytes`));
         return false;
@@ -81,7 +86,7 @@ export function createChannel<Out extends MessageTable, In extends MessageTable>
     },
     serve(handlers) {
       const reader = createFrameReader(options.maxReceiveBytes, (value) => {
-        if (state === "ended") return;
+        if (state !== "open") return;
         const [name, body] = decodeMessage(options.receives, value);
         handlers[name](body as never);
       });
@@ -95,8 +100,14 @@ export function createChannel<Out extends MessageTable, In extends MessageTable>
       });
     },
     end(done) {
-      if (state === "ended") done();
-      else stream.end(done);
+      if (state === "ended") return done();
+      onParted.push(done);
+      if (state === "ending") return;
+      state = "ending";
+      const timer = setTimeout(() => finish(undefined), PARTING_MS);
+      onParted.unshift(() => clearTimeout(timer));
+      // By halves: a peer that writes to somebody who is gone gets an error, and with it loses what it has not read yet.
+      stream.end();
     },
     close: () => finish(undefined),
   };

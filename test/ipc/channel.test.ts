@@ -51,6 +51,28 @@ test("Channel delivers messages in order, decoded by their table", async (t) => 
   assert.deepEqual(seen, [1, 2, 3, "end"]);
 });
 
+test("Channel end waits until the peer has read what came last, whatever that writes meanwhile", async (t) => {
+  const [near, far] = await connectPair(t);
+  const order: string[] = [];
+  const parted = Promise.withResolvers<void>();
+  const sender = openChannel(near);
+  sender.serve({ count: () => {}, say: () => {} });
+  sender.send("say", { text: "last" });
+  sender.end(() => {
+    order.push("done");
+    parted.resolve();
+  });
+  await once(near, "finish");
+  const receiver = openChannel(far, () => void order.push("closed"));
+  assert.equal(receiver.send("count", { n: 1 }), true);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(receiver.send("count", { n: 2 }), true);
+  receiver.serve({ count: () => {}, say: ({ text }) => void order.push(text) });
+  await parted.promise;
+  assert.deepEqual(order, ["last", "closed", "done"]);
+  assert.equal(sender.send("count", { n: 3 }), false);
+});
+
 const broken: Record<string, unknown> = {
   "an unknown name": ["nonsense", {}],
   "a name of Object.prototype": ["toString", {}],
