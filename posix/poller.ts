@@ -2,7 +2,9 @@
 // written. A request costs two calls into libc then, which take a fraction of what a stream, its buffers and its callbacks do.
 
 import { isMainThread } from "node:worker_threads";
+import { createAlarm } from "./loop-alarm.ts";
 import { openLibc } from "./native.mjs";
+import { ReadBuffer } from "./read-buffer.ts";
 
 /** Of a process that has no descriptor for it, and of a socket that takes or has nothing now. */
 export const EMFILE = 24;
@@ -34,12 +36,12 @@ export const PASSING_ACCEPT_ERRORS: ReadonlySet<string> = new Set([
 const READ_BYTES = 64 * 1024;
 /** Looked at in one turn of the event loop; what is left is told in the next. */
 const EVENTS_AT_ONCE = 256;
-/** Handed out before their followers are called: enough for the caches, and few enough that no answer waits for long. */
+/** Read before the first of them is handed out, and handed out before their followers are called: enough for the caches, and few enough that no answer waits for long. */
 const EVENTS_IN_GROUP = 32;
-/** uv.h */
-const UV_POLL = 8;
-const UV_READABLE = 1;
-
+/** Read ahead from each of them; who has sent more is told again. */
+const AHEAD_BYTES = 8 * 1024;
+/** No errno, and no number of bytes. */
+const NOT_READ = -0x10000;
 const EPOLL_CLOEXEC = 0o2000000;
 const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
@@ -66,6 +68,8 @@ const DATA_AT = process.arch === "x64" ? 4 : 8;
 export interface Polled {
   /** Bits of what it was watched for, and BROKEN. */
   onEvents(events: number): void;
+  /** Whether it calls `read` for its descriptor first of all, and once, when it is told that it is READABLE and nothing else. */
+  readonly readsAtOnce?: boolean;
 }
 
 /** Who wants to be called when a group of events has been handed out. */
@@ -79,6 +83,8 @@ export type SocketPlace = { readonly address: string; readonly port: number } | 
 export interface Poller {
   /** What `read` and `peek` have read; the next call overwrites it. */
   readonly bytes: Buffer;
+  /** The first so many of `bytes`. */
+  first(count: number): Buffer;
   /** Starts to listen on a bound socket. 0, or a negative errno. */
   listen(fd: number, backlog: number): number;
   /** A descriptor of the next client, or a negative errno. It does not block, and inherits TCP_NODELAY. */
@@ -153,7 +159,6 @@ function createPoller(koffi: Native["koffi"], libc: Native["libc"]): Poller {
   const eventBytes = new Uint8Array(event.buffer);
   const events = new DataView(new ArrayBuffer(EVENT_BYTES * EVENTS_AT_ONCE));
   const eventsBytes = new Uint8Array(events.buffer);
-  const bytes = Buffer.allocUnsafeSlow(READ_BYTES);
   const address = Buffer.alloc(LONGEST_SOCKADDR);
   const addressSize = new Uint32Array(1);
   const peerAddress = Buffer.alloc(LONGEST_SOCKADDR);
@@ -179,13 +184,14 @@ function createPoller(koffi: Native["koffi"], libc: Native["libc"]): Poller {
     state = "idle";
     const count: number = epollWait(epoll, eventsBytes, EVENTS_AT_ONCE, 0);
     for (let from = 0; from < count; from += EVENTS_IN_GROUP) {
+      const to = Math.min(count, from + EVENTS_IN_GROUP);
+      // One alone gains nothing.
+      if (to - from > 1) readAhead(from, to);
       isHandingOut = true;
-      try {
-        handOut(from, Math.min(count, from + EVENTS_IN_GROUP));
-      } finally {
-        isHandingOut = false;
-        callFollowers();
-      }
+      handOut(from, to);
+      isHandingOut = false;
+      ahead.fill(NOT_READ);
+      callFollowers();
     }
   }
 
@@ -194,28 +200,69 @@ function createPoller(koffi: Native["koffi"], libc: Native["libc"]): Poller {
       const at = index * EVENT_BYTES;
       const fd = events.getInt32(at + DATA_AT, true);
       if (marks[fd] !== events.getInt32(at + DATA_AT + 4, true)) continue;
-      targets[fd]?.onEvents(events.getUint32(at, true));
+      const place = index - from;
+      const isAhead = ahead[place] !== NOT_READ;
+      aheadFd = isAhead ? fd : -1;
+      aheadPlace = place;
+      current = main;
+      try {
+        targets[fd]?.onEvents(events.getUint32(at, true));
+        if (aheadFd !== -1) throw new Error("What was read ahead has not been taken");
+      } catch (error) {
+        throwLater(error);
+      }
+      aheadFd = -1;
     }
+    current = main;
+  }
+
+  /** What was read by place in the group, or the errno. */
+  const ahead = new Int32Array(EVENTS_IN_GROUP).fill(NOT_READ);
+  const main = new ReadBuffer(READ_BYTES);
+  const aheadBuffers = Array.from({ length: EVENTS_IN_GROUP }, () => new ReadBuffer(AHEAD_BYTES));
+  /** Where the last `read` has read to. */
+  let current = main;
+  /** Whose bytes are next to be taken, and where they are; -1 where none are. */
+  let aheadFd = -1;
+  let aheadPlace = 0;
+
+  /** As with followers: the same call for one after the other costs less than each among others. */
+  function readAhead(from: number, to: number): void {
+    for (let index = from; index < to; index += 1) {
+      const at = index * EVENT_BYTES;
+      const fd = events.getInt32(at + DATA_AT, true);
+      if (events.getUint32(at, true) !== READABLE) continue;
+      if (marks[fd] !== events.getInt32(at + DATA_AT + 4, true)) continue;
+      if (targets[fd]?.readsAtOnce !== true) continue;
+      const place = index - from;
+      const buffer = aheadBuffers[place] ?? main;
+      ahead[place] = outcome(recv(fd, buffer.whole, AHEAD_BYTES, 0));
+    }
+  }
+
+  function takeAhead(): number {
+    aheadFd = -1;
+    current = aheadBuffers[aheadPlace] ?? main;
+    return ahead[aheadPlace] ?? -EAGAIN;
   }
 
   let isHandingOut = false;
   const followers: (Follower | undefined)[] = [];
   let following = 0;
-  let called = 0;
   function callFollowers(): void {
-    try {
-      while (called < following) {
-        const follower = followers[called];
-        followers[called] = undefined;
-        called += 1;
+    const count = following;
+    following = 0;
+    for (let index = 0; index < count; index += 1) {
+      const follower = followers[index];
+      followers[index] = undefined;
+      try {
         follower?.onHandedOut();
+      } catch (error) {
+        throwLater(error);
       }
-    } finally {
-      // One that fails must not keep the answers of others.
-      if (called < following) setImmediate(callFollowers);
-      else called = following = 0;
     }
   }
+
   const alarm = createAlarm(koffi, libc, epoll, () => {
     if (state !== "idle") return;
     state = "due";
@@ -243,7 +290,10 @@ function createPoller(koffi: Native["koffi"], libc: Native["libc"]): Poller {
   }
 
   return {
-    bytes,
+    get bytes() {
+      return current.whole;
+    },
+    first: (count) => current.first(count),
     listen(fd, backlog) {
       // Whoever made it may not have asked for that, and one client that leaves before it is accepted must not hold us up.
       fcntl(fd, F_SETFL, fcntl(fd, F_GETFL, 0) | O_NONBLOCK);
@@ -265,8 +315,15 @@ function createPoller(koffi: Native["koffi"], libc: Native["libc"]): Poller {
       addressSize[0] = LONGEST_SOCKADDR;
       return getpeername(fd, address, addressSize) === 0 ? decodePlace(address) : undefined;
     },
-    read: (fd) => outcome(recv(fd, bytes, READ_BYTES, 0)),
-    peek: (fd) => outcome(recv(fd, bytes, READ_BYTES, MSG_PEEK)),
+    read(fd) {
+      if (fd === aheadFd) return takeAhead();
+      current = main;
+      return outcome(recv(fd, main.whole, READ_BYTES, 0));
+    },
+    peek(fd) {
+      current = main;
+      return outcome(recv(fd, main.whole, READ_BYTES, MSG_PEEK));
+    },
     write: (fd, from, hasMore) =>
       outcome(send(fd, from, from.length, hasMore ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL)),
     shutdown: (fd) => void shutdown(fd, SHUT_WR),
@@ -307,48 +364,11 @@ function createPoller(koffi: Native["koffi"], libc: Native["libc"]): Poller {
   };
 }
 
-type Alarm = { ref(): void; unref(): void; stop(): void };
-
-/**
- * Has libuv watch a descriptor. What it calls runs outside of everything Node keeps for callbacks, ticks and promises among
- * them, so all it may do is to ask for an immediate: that comes in the same turn of the event loop.
- */
-function createAlarm(
-  koffi: Native["koffi"],
-  libc: Native["libc"],
-  fd: number,
-  ring: () => void,
-): Alarm {
-  const loop = libc.func("void* uv_default_loop()")();
-  const sizeOf = libc.func("size_t uv_handle_size(int type)");
-  const init = libc.func("int uv_poll_init(void* loop, void* handle, int fd)");
-  const callbackType = koffi.proto("void (void* handle, int status, int events)");
-  const pointer = koffi.pointer(callbackType);
-  // By name it would be declared twice where two pollers are opened.
-  const start = libc.func("uv_poll_start", "int", ["void*", "int", pointer]);
-  const stop = libc.func("int uv_poll_stop(void* handle)");
-  const uvClose = libc.func("void uv_close(void* handle, void* callback)");
-  const ref = libc.func("void uv_ref(void* handle)");
-  const unref = libc.func("void uv_unref(void* handle)");
-  // libuv's until it has closed, so never given back: one a process.
-  const handle = koffi.alloc("uint8_t", Number(sizeOf(UV_POLL)));
-  if (init(loop, handle, fd) !== 0) throw new Error("libuv cannot watch an epoll instance");
-  const callback = koffi.register(ring, pointer);
-  start(handle, UV_READABLE, callback);
-  unref(handle);
-
-  let isOn = true;
-  function end(): void {
-    if (!isOn) return;
-    isOn = false;
-    stop(handle);
-    uvClose(handle, null);
-    koffi.unregister(callback);
-    process.off("exit", end);
-  }
-  // Behind that there is no JavaScript to call any more, but libuv turns on to close what it has.
-  process.once("exit", end);
-  return { ref: () => void ref(handle), unref: () => void unref(handle), stop: end };
+/** A mistake of one must not cost others the bytes and answers that wait for them here. */
+function throwLater(error: unknown): void {
+  setImmediate(() => {
+    throw error;
+  });
 }
 
 /** RFC 5952. */

@@ -181,3 +181,67 @@ test("Poller calls followers when the events in hand have been handed out", { sk
     poller.close(ours);
   }
 });
+
+test(
+  "Poller reads ahead for those who read at once, and gives each his own bytes",
+  { skip },
+  async (t) => {
+    const bound = await bind(t, { host: "127.0.0.1", port: 0 });
+    const { poller } = bound;
+    const sides: Awaited<ReturnType<typeof acceptOne>>[] = [];
+    // More than are read ahead together, and more bytes than are read ahead of one.
+    for (let count = 0; count < 40; count += 1) sides.push(await acceptOne(bound));
+    const texts = sides.map((_, index) => `${index} `.repeat(index % 3 === 0 ? 8_000 : 1));
+    const got = sides.map(() => "");
+    const told = sides.map(
+      ({ client, ours }, index) =>
+        new Promise<void>((resolve) => {
+          let reads = 0;
+          const onEvents = (): void => {
+            const count = poller.read(ours);
+            if (count > 0) got[index] += poller.first(count).toString("latin1");
+            reads += 1;
+            // Nothing is left after what was read ahead is taken, but for what came meanwhile.
+            if (reads === 1 && index % 3 !== 0) assert.equal(poller.read(ours), -11);
+            if (count === 0) {
+              poller.close(ours);
+              resolve();
+            }
+          };
+          poller.watch(ours, READABLE, { onEvents, readsAtOnce: true });
+          client.resume();
+          client.write(texts[index] ?? "");
+        }),
+    );
+    while (got.some((text) => text === "")) await new Promise(setImmediate);
+    for (const { client } of sides) client.end();
+    await Promise.all(told);
+    assert.deepEqual(got, texts);
+  },
+);
+
+test("Poller drops what was read ahead of one that another has closed", { skip }, async (t) => {
+  const bound = await bind(t, { host: "127.0.0.1", port: 0 });
+  const { poller } = bound;
+  const sides = [await acceptOne(bound), await acceptOne(bound)];
+  let calls = 0;
+  const told = new Promise<void>((resolve) => {
+    for (const [index, { ours }] of sides.entries())
+      poller.watch(ours, READABLE, {
+        readsAtOnce: true,
+        onEvents() {
+          calls += 1;
+          const count = poller.read(ours);
+          assert.equal(poller.first(count).toString("latin1"), `from ${index}`);
+          for (const one of sides) poller.close(one.ours);
+          resolve();
+        },
+      });
+  });
+  for (const [index, { client }] of sides.entries())
+    client.on("error", () => {}).write(`from ${index}`);
+  await told;
+  for (const { client } of sides) client.resume();
+  for (const { client } of sides) if (!client.closed) await once(client, "close");
+  assert.equal(calls, 1);
+});

@@ -72,7 +72,7 @@ export class BareTransport implements Transport, Polled {
   /** What has come so far, which stays to be read. A negative errno where nothing has, or nothing will. */
   peek(): Buffer | number {
     const count = this.#poller.peek(this.#fd);
-    return count > 0 ? this.#poller.bytes.subarray(0, count) : count;
+    return count > 0 ? this.#poller.first(count) : count;
   }
 
   /** Cuts it, but not what was said before: closing with bytes unread would, see linger.ts. */
@@ -118,6 +118,11 @@ export class BareTransport implements Transport, Polled {
     } else this.#read();
   }
 
+  /** As onEvents has it. What comes through TLS is read by others. */
+  get readsAtOnce(): boolean {
+    return !this.#tls && !this.#isPaused && !this.#hasEnd && !this.#isOver;
+  }
+
   get #isOver(): boolean {
     return this.#state === "closed" || this.#state === "left";
   }
@@ -140,7 +145,7 @@ export class BareTransport implements Transport, Polled {
     if (count > 0) {
       this.bytesRead += count;
       if (this.#watch) this.#watch.movedAt = performance.now();
-      if (!this.#discards) this.#user?.receive(this.#poller.bytes.subarray(0, count));
+      if (!this.#discards) this.#user?.receive(this.#poller.first(count));
     } else if (count === 0) {
       this.#hasEnd = true;
       // It would be told for ever.
