@@ -214,6 +214,11 @@ export class LaneFields implements Known {
     return this.#values[id] ?? (this.#has(id) ? this.#take(id) : undefined);
   }
 
+  /** A value is this string from now on, which has the same characters. */
+  adopt(id: number, text: ByteString): void {
+    this.#values[id] = text;
+  }
+
   /** One copy out of the buffer, and the parts of it: a call into C++ for each of them would cost more. */
   #take(id: number): ByteString {
     const text = (this.#text ??= this.bytes.toString("latin1", this.#start, this.#end));

@@ -101,6 +101,10 @@ export class LaneHead implements ReadyRequest {
   get host(): ByteString {
     return this.#reader.fields.value(HOST) ?? "";
   }
+  /** `host` is this string from now on, which has the same characters: to compare a string with itself costs nothing. */
+  adoptHost(host: ByteString): void {
+    this.#reader.fields.adopt(HOST, host);
+  }
   get userAgent(): ByteString | undefined {
     return this.#reader.fields.value(USER_AGENT);
   }

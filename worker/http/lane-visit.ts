@@ -52,7 +52,10 @@ export class LaneVisit {
     }
     const { head, hosts } = this.#context;
     this.#vhost = vhost;
-    if (this.#requests === 0 || this.#host !== head.host) this.#host = hosts.find(head.host)?.text;
+    if (this.#requests === 0 || this.#host !== head.host) {
+      this.#host = hosts.find(head.host)?.text;
+      if (this.#host !== undefined) head.adoptHost(this.#host);
+    }
     if (this.#requests === 0) vhost.counters.connections += 1;
     this.#requests += 1;
     vhost.counters.rx += head.length;
