@@ -56,6 +56,7 @@ try {
 async function compare(work: Work): Promise<RowResult> {
   const { key, name, bar, goal, p99Bar, p99Goal } = work;
   const args = ["-t1", `-c${work.connections}`, ...work.headers.flatMap((line) => ["-H", line])];
+  if (work.asksAllPages) args.push("-s", join(root, "pages.lua"));
   const agreed = new Set<string | undefined>();
   const measured = new Map<Contender, Round[]>();
   const run = async (contender: Contender, duration: number): Promise<Round> =>

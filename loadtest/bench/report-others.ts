@@ -1,4 +1,4 @@
-// The parts of docs/performance.md about programs and WebSockets, from cgi.json and websocket.json.
+// The parts of docs/performance.md about programs, WebSockets and memory, from cgi.json, websocket.json and soak.json.
 
 /** What cgi.ts writes. */
 export type CgiResult = {
@@ -141,4 +141,52 @@ function thousands(value: number): string {
 
 function round(value: number): number {
   return Math.round(value * 10) / 10;
+}
+
+type SoakSample = {
+  readonly requests: number;
+  readonly heapBytes: number;
+  readonly rssBytes: number;
+};
+
+/** What soak.ts writes. */
+export type SoakResult = {
+  readonly command: string;
+  readonly machine: {
+    readonly date: string;
+    readonly commit: string;
+    readonly loadAverage: number;
+    readonly cores: number;
+  };
+  readonly requests: number;
+  readonly secs: number;
+  readonly kinds: Readonly<Record<string, number>>;
+  readonly start: SoakSample;
+  readonly middle: SoakSample;
+  readonly end: SoakSample;
+};
+
+/** What millions of requests leave in memory. */
+export function soakSection(result: SoakResult): string {
+  const { command, machine, requests, secs, kinds } = result;
+  const rows = (["start", "middle", "end"] as const).map((part) => {
+    const sample = result[part];
+    return `| ${part} | ${thousands(sample.requests)} | ${mebibytes(sample.heapBytes)} | ${mebibytes(sample.rssBytes)} |`;
+  });
+  const mix = Object.entries(kinds).map(([kind, count]) => `${thousands(count)} ${kind}`);
+  return `
+## Memory under load
+
+${thousands(requests)} requests in ${secs} s to one worker (${mix.join(", ")}), pipelined, on connections that come and go.
+
+| | after requests | heap | memory of the worker |
+|---|---|---|---|
+${rows.join("\n")}
+
+The least of the second, the middle and the last fifth of the run (\`${command}\`, ${machine.date}, commit ${machine.commit}, load average before it ${machine.loadAverage} on ${machine.cores} cores).
+`;
+}
+
+function mebibytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(1)} MB`;
 }

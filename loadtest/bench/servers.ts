@@ -13,12 +13,24 @@ import {
 import net from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { LONG_AGO_SECS } from "./works.ts";
+import { LONG_AGO_SECS, PAGES } from "./works.ts";
 
 const LAUNCHER = fileURLToPath(new URL("../../bin/portico.mjs", import.meta.url));
 const START_TRIES = 200;
 const START_PAUSE_MS = 50;
 const CLOCK_TICKS_PER_SEC = 100;
+/** For wrk: all pages in turn. */
+const PAGES_SCRIPT = `
+local requests, last = {}, 0
+function init()
+  for page = 1, ${PAGES} do requests[page] = wrk.format("GET", "/page-" .. page - 1 .. ".html") end
+end
+function request()
+  last = last % ${PAGES} + 1
+  return requests[last]
+end
+`;
+
 export type Server = {
   readonly name: string;
   readonly pid: number;
@@ -30,7 +42,7 @@ export type Server = {
   stop(): Promise<void>;
 };
 
-/** The files all servers serve, and a CGI program. Returns the directory. */
+/** The files all servers serve, a CGI program, and what asks for all pages in turn. Returns the directory. */
 export function makeSite(root: string): string {
   const site = join(root, "site");
   mkdirSync(site, { recursive: true });
@@ -38,11 +50,13 @@ export function makeSite(root: string): string {
     ["1k.html", 1024],
     ["100k.html", 100 * 1024],
     ["10m.html", 10 * 1024 * 1024],
+    ...Array.from({ length: PAGES }, (_, index) => [`page-${index}.html`, 1024] as const),
   ] as const) {
     writeFileSync(join(site, name), Buffer.alloc(bytes, "x"));
     // As deployed long ago: a file that was written a moment ago is not kept in memory yet.
     utimesSync(join(site, name), LONG_AGO_SECS, LONG_AGO_SECS);
   }
+  writeFileSync(join(root, "pages.lua"), PAGES_SCRIPT);
   writeFileSync(
     join(root, "hello.cgi"),
     "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nhello\\n'\n",

@@ -10,6 +10,8 @@ export type Work = {
   readonly secure: boolean;
   readonly connections: number;
   readonly headers: readonly string[];
+  /** Instead of `path`, which is one of them, all pages are asked for in turn. */
+  readonly asksAllPages?: boolean;
   readonly status: number;
   /** Of the body. */
   readonly bytes: number;
@@ -25,6 +27,8 @@ export type Work = {
   readonly reason?: string;
 };
 
+/** Files of 1 KB: page-0.html and so on. */
+export const PAGES = 64;
 /** Modification time of all files. */
 export const LONG_AGO_SECS = 1_700_000_000;
 
@@ -81,6 +85,18 @@ export const works: readonly Work[] = [
     p99Bar: 2.5,
     p99Goal: 1.5,
     reason: `Fourteen more fields are checked byte by byte in JavaScript. ${PER_REQUEST}`,
+  },
+  {
+    ...SMALL,
+    key: "pages",
+    name: `${PAGES} pages of 1 KB in turn, headers of a browser`,
+    path: "/page-0.html",
+    headers: BROWSER,
+    asksAllPages: true,
+    contenders: ["portico", "nginx"],
+    bar: 0.95,
+    goal: 1.1,
+    reason: PER_REQUEST,
   },
   {
     ...SMALL,
