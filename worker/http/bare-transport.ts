@@ -2,7 +2,7 @@
 // a socket of Node, in time and in memory, and becomes one as soon as somebody needs more than this.
 
 import net from "node:net";
-import { EBUSY, type TlsLine } from "../../posix/openssl.ts";
+import { EBUSY, EINTR, type TlsLine } from "../../posix/openssl.ts";
 import {
   BROKEN,
   EAGAIN,
@@ -134,6 +134,7 @@ export class BareTransport implements Transport, Polled {
     for (let reads = 0; reads < READS_AT_ONCE; reads += 1) {
       const count = tls.read(this.#poller.bytes);
       if (count === -EBUSY) return this.#readAfterWriting();
+      if (count === -EINTR) continue;
       this.#take(count);
       if (count <= 0 || this.#isPaused || this.#isOver || !tls.hasPending) return;
     }
@@ -221,6 +222,8 @@ export class BareTransport implements Transport, Polled {
       const taken = this.#send(first, others.length > 0);
       if (taken < first.length) {
         this.#pending = [first.subarray(taken), ...others];
+        // Of this the kernel knows nothing: it would call for ever.
+        if (this.#tls?.isBroken) this.destroy();
         return;
       }
       this.#pending = others.length > 0 ? others : undefined;
@@ -275,8 +278,9 @@ export class BareTransport implements Transport, Polled {
   }
 
   #shutDown(): void {
+    // The client is to know that it has everything.
+    if (this.#tls?.end() === false) return this.#ask(this.#events | WRITABLE);
     this.#state = "ended";
-    this.#tls?.end();
     if (this.#hasEnd) this.destroy();
     else this.#poller.shutdown(this.#fd);
   }

@@ -20,6 +20,7 @@ import { classifyFault, type ParserError } from "./parser-fault.ts";
 import { EMPTY_HEAD, readHead } from "./request-head.ts";
 import { renderRefusal } from "./refusal.ts";
 import { withRequestId } from "./response-head.ts";
+import { TlsStream } from "./tls-stream.ts";
 import { createUpgradeRequest } from "./upgrade-request.ts";
 
 type State = "waiting" | "busy" | "lingering" | "upgraded" | "closed";
@@ -348,6 +349,7 @@ export class Http1Connection {
   }
 
   #cut(how: "close" | "reset"): void {
+    if (this.#socket instanceof TlsStream) return this.#socket.cut();
     if (how === "close") return void this.#socket.destroy();
     try {
       this.#socket.resetAndDestroy();

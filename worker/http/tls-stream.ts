@@ -3,7 +3,7 @@
 // oxlint-disable no-underscore-dangle -- that is how Node names what streams override
 
 import net from "node:net";
-import { EBUSY, type TlsLine } from "../../posix/openssl.ts";
+import { EBUSY, EINTR, type TlsLine } from "../../posix/openssl.ts";
 import {
   BROKEN,
   EAGAIN,
@@ -13,6 +13,9 @@ import {
   type Poller,
 } from "../../posix/poller.ts";
 import { joinSmall } from "./join-small.ts";
+
+/** Records read in one turn; whoever sends many that are small must not keep the others waiting. */
+const READS_AT_ONCE = 32;
 
 type Written = (error?: Error | null) => void;
 
@@ -34,6 +37,9 @@ export class TlsStream extends net.Socket implements Polled {
   #hasEnd = false;
   #readsAfterWriting = false;
   #isReadDue = false;
+  /** For the goodbye, while the kernel does not take it. */
+  #onEnded: Written | undefined;
+  #isCut = false;
 
   /** From now on connection and descriptor are its own. */
   constructor(poller: Poller, fd: number, line: TlsLine) {
@@ -60,8 +66,12 @@ export class TlsStream extends net.Socket implements Polled {
     this.#wantsBytes = true;
     if (this.#hasEnd) return;
     this.#ask(this.#events | READABLE);
-    if (this.#isReadDue || !this.#line.hasPending) return;
-    // Nothing will tell of these. The stream is asked for them later, as by the poller.
+    if (this.#line.hasPending) this.#readSoon();
+  }
+
+  /** Nothing will tell of what is here already. The stream is asked for it later, as by the poller. */
+  #readSoon(): void {
+    if (this.#isReadDue) return;
     this.#isReadDue = true;
     setImmediate(() => {
       this.#isReadDue = false;
@@ -73,11 +83,12 @@ export class TlsStream extends net.Socket implements Polled {
   #readAll(): void {
     const { bytes } = this.#poller;
     let filled = 0;
-    let count = 1;
+    let count = 0;
     this.#readsAfterWriting = false;
-    while (count > 0 && filled < bytes.length) {
+    for (let reads = 0; reads < READS_AT_ONCE && filled < bytes.length; reads += 1) {
       count = this.#line.read(filled === 0 ? bytes : bytes.subarray(filled));
       if (count > 0) filled += count;
+      else if (count !== -EINTR) break;
       if (filled > 0 && !this.#line.hasPending) break;
     }
     if (filled > 0) {
@@ -92,7 +103,8 @@ export class TlsStream extends net.Socket implements Polled {
     else if (count === -EBUSY) {
       this.#readsAfterWriting = true;
       this.#ask((this.#events & ~READABLE) | WRITABLE);
-    } else if (count < 0 && count !== -EAGAIN) this.#fail();
+    } else if (count === -EINTR) this.#readSoon();
+    else if (count < 0 && count !== -EAGAIN) this.#fail();
   }
 
   #takeEnd(): void {
@@ -123,7 +135,11 @@ export class TlsStream extends net.Socket implements Polled {
 
   #flush(): void {
     const pending = this.#pending;
-    if (!pending) return this.#endWriting();
+    if (!pending) {
+      this.#endWriting();
+      if (this.#onEnded) this._final(this.#onEnded);
+      return;
+    }
     while (pending.buffers.length > 0) {
       const [first, ...others] = pending.buffers;
       if (!first) break;
@@ -132,6 +148,8 @@ export class TlsStream extends net.Socket implements Polled {
       if (taken > 0) this._unrefTimer();
       if (taken < first.length) {
         pending.buffers = [first.subarray(taken), ...others];
+        // Of this the kernel knows nothing: it would call for ever.
+        if (this.#line.isBroken) return this.#fail();
         return this.#ask(this.#events | WRITABLE);
       }
       pending.buffers = others;
@@ -147,14 +165,21 @@ export class TlsStream extends net.Socket implements Polled {
   }
 
   override _final(done: Written): void {
-    this.#line.end();
+    this.#onEnded = this.#line.end() ? undefined : done;
+    if (this.#onEnded) return this.#ask(this.#events | WRITABLE);
     this.#poller.shutdown(this.#fd);
     done();
   }
 
+  /** Destroys it in the middle of what the client is waiting for. */
+  cut(): void {
+    this.#isCut = true;
+    this.destroy();
+  }
+
   override _destroy(error: Error | null, done: Written): void {
     // A goodbye would say that the client has everything.
-    if (!error && !this.#pending) this.#line.end();
+    if (!error && !this.#pending && !this.#isCut) this.#line.end();
     this.#line.free();
     this.#poller.close(this.#fd);
     this.#pending = undefined;

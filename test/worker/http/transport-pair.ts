@@ -14,6 +14,7 @@ import { BareTransport } from "../../../worker/http/bare-transport.ts";
 import type { TransportUser } from "../../../worker/http/transport.ts";
 import { greet } from "../../../worker/tls-greeting.ts";
 import { certificateMaker } from "../../helpers/certificates.ts";
+import { recordsOf, type ClientRecords } from "../../helpers/tls-records.ts";
 
 /** Writes down what it is told. */
 export class Witness implements TransportUser {
@@ -45,19 +46,38 @@ export type Pair = {
   readonly transport: BareTransport;
   readonly witness: Witness;
   readonly closed: () => number;
+  /** For bytes of the client's own on the wire, over TLS, while it has sent nothing else. */
+  readonly records?: ClientRecords;
 };
 export type MakePair = () => Promise<Pair>;
+
+const skip = process.platform !== "linux" && "Bare descriptors are for Linux";
 
 /** A test that runs in clear and through TLS. */
 export function testBothWays(name: string, body: (make: MakePair) => Promise<void>): void {
   for (const way of ["in clear", "through TLS"] as const) {
-    const skip = process.platform !== "linux" && "Bare descriptors are for Linux";
     void test(`${name} ${way}`, { skip }, async (t) => {
       const context = way === "in clear" ? undefined : makeContext(t);
       if (context === null) return;
       await body(() => makePair(t, context));
     });
   }
+}
+
+/** A test of what is there through TLS alone. */
+export function testThroughTls(
+  name: string,
+  body: (make: () => Promise<Pair & { readonly records: ClientRecords }>) => Promise<void>,
+): void {
+  void test(name, { skip }, async (t) => {
+    const context = makeContext(t);
+    if (context === null) return;
+    await body(async () => {
+      const { records, ...pair } = await makePair(t, context);
+      assert.ok(records);
+      return { ...pair, records };
+    });
+  });
 }
 
 /** Null where there is no openssl to make a certificate. */
@@ -85,7 +105,8 @@ async function makePair(t: TestContext, context: tls.SecureContext | undefined):
   let closed = 0;
   const transport = new BareTransport(poller, poller.accept(fd), () => (closed += 1));
   const witness = new Witness();
-  const client = context ? await secure(wire, transport, context) : wire;
+  const secured = context && (await secure(wire, transport, context));
+  const client = secured?.client ?? wire;
   transport.begin(witness);
   t.after(() => {
     client.destroy();
@@ -93,14 +114,15 @@ async function makePair(t: TestContext, context: tls.SecureContext | undefined):
     poller.stop();
     bound.close();
   });
-  return { client, wire, transport, witness, closed: () => closed };
+  const records = secured && { records: secured.records };
+  return { client, wire, transport, witness, closed: () => closed, ...records };
 }
 
 async function secure(
   wire: net.Socket,
   transport: BareTransport,
   secureContext: tls.SecureContext,
-): Promise<net.Socket> {
+): Promise<{ readonly client: net.Socket; readonly records: ClientRecords }> {
   const openSsl = await openOpenSsl();
   assert.ok(openSsl);
   const context = openSsl.prepare(secureContext, ["http/1.1"]);
@@ -111,8 +133,11 @@ async function secure(
     allowHalfOpen: true,
     rejectUnauthorized: false,
     ALPNProtocols: ["http/1.1"],
+    ciphers: "TLS_AES_256_GCM_SHA384",
+    minVersion: "TLSv1.3",
   } as tls.ConnectionOptions);
   client.on("error", () => {});
+  const records = recordsOf(client);
   const shaken = new Promise<void>((resolve) =>
     greet(transport, new BareConnection(transport, listener, undefined), {
       openSsl,
@@ -126,5 +151,5 @@ async function secure(
   );
   await Promise.all([once(client, "secureConnect"), shaken]);
   assert.equal(transport.protocol, "http/1.1");
-  return client;
+  return { client, records: records() };
 }
