@@ -283,13 +283,15 @@ export class Generation {
       const isVacant = slot.current === undefined && this.#slots.includes(slot);
       if (isVacant && this.#state === "serving") this.#restart(slot, worker, why);
     }
-    if (slot.current === worker) {
-      slot.current = undefined;
-      if (this.#state === "serving") {
-        this.#host.log.error({ worker: worker.slot, pid: worker.pid }, `Worker died (${why})`);
-        this.#restart(slot, worker, why);
-      }
-    }
+    const place = { worker: worker.slot, pid: worker.pid };
+    const wasNeeded = slot.current === worker && this.#state === "serving";
+    if (slot.current === worker) slot.current = undefined;
+    if (wasNeeded) {
+      this.#host.log.error(place, `Worker died (${why})`);
+      this.#restart(slot, worker, why);
+    } else if (exit.signal && worker.servedAt !== undefined && this.#state !== "stopping")
+      // Whatever it was still at is lost.
+      this.#host.log.warn(place, `Worker died (${why}) while it finished`);
     this.#checkGone();
   }
 

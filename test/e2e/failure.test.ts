@@ -97,6 +97,34 @@ test(
   },
 );
 
+test(
+  "a worker that is killed while it drains is told of, and nobody takes its place",
+  LINUX_ONLY,
+  async (t) => {
+    const portico = await startPortico(t, {
+      conf: { vhosts: [vhost] },
+      files,
+      workers: 1,
+      expect: DEATH,
+    });
+    const [victim = 0] = await servingPids(portico);
+    // In the middle of its request, so that the worker has something to finish.
+    const held = net.connect(portico.port(), "127.0.0.1");
+    t.after(() => held.destroy());
+    held.on("error", () => {});
+    held.write("GET /small HTTP/1.1\r\nHost: local");
+    await waitUntil("the connection", async () => {
+      const { workers } = await portico.status();
+      return workers[0]?.gauges.openConnections === 1;
+    });
+    assert.equal((await portico.control("reload")).ok, true);
+    process.kill(victim, "SIGKILL");
+    await portico.log(/^Worker died \(SIGKILL\) while it finished/);
+    const { restarts, workers } = await portico.status();
+    assert.deepEqual([restarts, workers.length], [0, 1]);
+  },
+);
+
 test("an endless loop in a plugin is found, killed and replaced", async (t) => {
   const plugin = `export default {
     name: "looper",
