@@ -227,6 +227,7 @@ suite("balanced distribution", { skip }, () => {
       conf: { global: balanced, vhosts: [vhost] },
       files,
       workers: 2,
+      expect: [/^Cannot open one more file: EMFILE$/],
     });
     await assertAnswered(await ask(portico, 10));
     const [one] = await serving(portico);
