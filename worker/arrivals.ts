@@ -8,6 +8,7 @@ import type { BarePass } from "./admission.ts";
 import { describeConnection, hasLeft, localAddressOf } from "./accept.ts";
 import type { Counters } from "./counters.ts";
 import type { TlsSession } from "./http/connection.ts";
+import type { Ringing, Wheel } from "./http/wheel.ts";
 import type { Fronts } from "./fronts.ts";
 import { refusePlainText } from "./plain-on-tls.ts";
 import { rawMode, sniffHttp, type RawTable } from "./raw.ts";
@@ -26,6 +27,8 @@ export type ArrivalOptions = {
   readonly router: Router;
   readonly raw: RawTable;
   readonly openSsl: OpenSsl | undefined;
+  /** For handshakes. */
+  readonly wheel: Wheel<Ringing>;
 };
 
 export type Arrivals = {
@@ -39,7 +42,7 @@ export type Arrivals = {
 
 /** Decides about the connections of one listener. */
 export function createArrivals(listener: WorkerListener, options: ArrivalOptions): Arrivals {
-  const { configuration, counters, log, front, router, raw, openSsl } = options;
+  const { configuration, counters, log, front, router, raw, openSsl, wheel } = options;
   const { config } = configuration;
   const withinMs = config.global["timeout-secs"] * MS_PER_SEC;
   const firsts = [listener, ...listener.overrides].flatMap(({ vhosts }) => vhosts.slice(0, 1));
@@ -124,6 +127,7 @@ export function createArrivals(listener: WorkerListener, options: ArrivalOptions
   const greeting: GreetingOptions = {
     openSsl,
     log,
+    wheel,
     handshakeMs: withinMs,
     counts: counters.worker,
     contextFor: (localAddress, serverName) => tls.contextFor(localAddress, serverName),

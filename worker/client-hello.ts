@@ -28,6 +28,20 @@ export type OpeningReader = {
   push(chunk: Buffer): Opening | undefined;
 };
 
+/** As a reader that is given all of it at once; nearly always the whole hello is one record in one piece. */
+export function readWholeOpening(bytes: Buffer): Opening | undefined {
+  const recordBytes = bytes.length < RECORD_HEADER_BYTES ? 0 : bytes.readUInt16BE(3);
+  const isOneRecord =
+    bytes[0] === HANDSHAKE_RECORD &&
+    bytes.length === RECORD_HEADER_BYTES + recordBytes &&
+    recordBytes > HANDSHAKE_HEADER_BYTES &&
+    bytes[RECORD_HEADER_BYTES] === CLIENT_HELLO &&
+    HANDSHAKE_HEADER_BYTES + bytes.readUIntBE(RECORD_HEADER_BYTES + 1, 3) === recordBytes;
+  if (!isOneRecord || recordBytes > MAX_RECORD_BYTES) return createOpeningReader().push(bytes);
+  const hello = bytes.subarray(RECORD_HEADER_BYTES + HANDSHAKE_HEADER_BYTES);
+  return { kind: "tls", serverName: findServerName(hello) };
+}
+
 /** Reads one connection. Work and memory are linear in what arrives, in whatever pieces and records. */
 export function createOpeningReader(): OpeningReader {
   const header = Buffer.alloc(RECORD_HEADER_BYTES);
@@ -98,7 +112,7 @@ function isText(first: number | undefined): boolean {
 
 /** The host_name of a ClientHello's body; undefined where there is none or the hello is malformed. */
 function findServerName(hello: Buffer): string | undefined {
-  const cursor = createCursor(hello, FIXED_BYTES);
+  const cursor = new Cursor(hello, FIXED_BYTES);
   cursor.skip(cursor.length(1)); // legacy_session_id
   cursor.skip(cursor.length(2)); // cipher_suites
   cursor.skip(cursor.length(1)); // legacy_compression_methods
@@ -114,7 +128,7 @@ function findServerName(hello: Buffer): string | undefined {
 }
 
 function readServerName(extension: Buffer): string | undefined {
-  const cursor = createCursor(extension, 0);
+  const cursor = new Cursor(extension, 0);
   cursor.skip(2); // length of the list
   while (!cursor.isSpent) {
     const type = cursor.length(1);
@@ -130,26 +144,33 @@ function readServerName(extension: Buffer): string | undefined {
 }
 
 /** Steps over fields whose lengths an attacker chose: past the end everything is 0 and spent. */
-function createCursor(bytes: Buffer, start: number) {
-  let at = start;
-  return {
-    get at() {
-      return at;
-    },
-    get isSpent() {
-      return at >= bytes.length;
-    },
-    get hasOverrun() {
-      return at > bytes.length;
-    },
-    skip(count: number) {
-      at += count;
-    },
-    /** Reads a number of `size` bytes and steps over it. */
-    length(size: number): number {
-      const value = at + size <= bytes.length ? bytes.readUIntBE(at, size) : 0;
-      at += size;
-      return value;
-    },
-  };
+class Cursor {
+  readonly #bytes: Buffer;
+  at: number;
+
+  constructor(bytes: Buffer, start: number) {
+    this.#bytes = bytes;
+    this.at = start;
+  }
+
+  get isSpent(): boolean {
+    return this.at >= this.#bytes.length;
+  }
+
+  get hasOverrun(): boolean {
+    return this.at > this.#bytes.length;
+  }
+
+  skip(count: number): void {
+    this.at += count;
+  }
+
+  /** Reads a number of one or two bytes and steps over it. */
+  length(size: 1 | 2): number {
+    const { at } = this;
+    this.at = at + size;
+    if (this.at > this.#bytes.length) return 0;
+    const first = this.#bytes[at] ?? 0;
+    return size === 1 ? first : (first << 8) | (this.#bytes[at + 1] ?? 0);
+  }
 }

@@ -23,6 +23,7 @@ import { createDocroots } from "./docroot.ts";
 import { configuredClocks } from "./http/clocks.ts";
 import { createFronts } from "./fronts.ts";
 import type { Front } from "./http/front.ts";
+import { createWheel, type Ringing } from "./http/wheel.ts";
 import { requestLimits } from "./limits.ts";
 import { loadPlugins } from "./plugin-loader.ts";
 import { createRouter, type SiteVhost } from "./router.ts";
@@ -159,8 +160,10 @@ export async function provisionSite(services: SiteServices): Promise<Site> {
   const makeRoom = (): void => admission.makeRoom();
   cleanups.add(watchDescriptors(log, makeRoom));
   const openSsl = await openOpenSsl();
+  const wheel = createWheel<Ringing>(MS_PER_SEC);
+  cleanups.add(() => wheel.stop());
   const acceptors = configuration.listeners.map((listener) => {
-    const arrivals = createArrivals(listener, { ...services, front, router, raw, openSsl });
+    const arrivals = createArrivals(listener, { ...services, front, router, raw, openSsl, wheel });
     if (arrivals.tls) tlsFronts.push(arrivals.tls);
     const bareDoor = arrivals.takeBare && admission.bareDoor(listener, arrivals.takeBare);
     if (poller && bareDoor)

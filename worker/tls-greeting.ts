@@ -6,8 +6,9 @@ import type { Logger } from "../log/logger.ts";
 import type { OpenSsl, TlsContext, TlsLine } from "../posix/openssl.ts";
 import { EAGAIN, READABLE, WRITABLE, type Polled } from "../posix/poller.ts";
 import type { BareConnection } from "./bare-acceptor.ts";
-import { createOpeningReader } from "./client-hello.ts";
+import { readWholeOpening } from "./client-hello.ts";
 import type { BareTransport } from "./http/bare-transport.ts";
+import type { Ringing, Wheel } from "./http/wheel.ts";
 import type { TlsFront, TlsOptions } from "./tls.ts";
 
 const NOTHING_READ = Buffer.alloc(0);
@@ -17,6 +18,8 @@ const SESSION = { clientRules: "", client: undefined };
 export type GreetingOptions = Pick<TlsOptions, "counts" | "handshakeMs"> & {
   readonly openSsl: OpenSsl;
   readonly log: Logger;
+  /** Keeps the clocks of all of them. */
+  readonly wheel: Wheel<Ringing>;
   readonly contextFor: TlsFront["contextFor"];
   /** The handshake is done; `transport.protocol` tells what was settled on. */
   readonly onSecure: (transport: BareTransport, connection: BareConnection) => void;
@@ -33,19 +36,20 @@ export function greet(
   transport.greet(new Greeting(transport, connection, options));
 }
 
-class Greeting implements Polled {
+class Greeting implements Polled, Ringing {
   readonly #transport: BareTransport;
   readonly #connection: BareConnection;
   readonly #options: GreetingOptions;
-  readonly #timer: NodeJS.Timeout;
+  /** performance.now() at which the client has taken too long. */
+  #deadline: number;
   #line: TlsLine | undefined;
 
   constructor(transport: BareTransport, connection: BareConnection, options: GreetingOptions) {
     this.#transport = transport;
     this.#connection = connection;
     this.#options = options;
-    this.#timer = setTimeout(() => this.#onTimeout(), options.handshakeMs);
-    transport.onceClosed(() => clearTimeout(this.#timer));
+    this.#deadline = performance.now() + options.handshakeMs;
+    options.wheel.add(this, this.#deadline);
   }
 
   onEvents(): void {
@@ -62,41 +66,48 @@ class Greeting implements Polled {
     const bytes = this.#transport.peek();
     if (typeof bytes === "number") {
       // Gone without a word, or another's event.
-      if (bytes !== -EAGAIN) this.#transport.destroy();
+      if (bytes !== -EAGAIN) this.#end();
       return undefined;
     }
     const context = this.#contextFor(bytes);
     if (context) {
-      this.#timer.refresh();
+      this.#deadline = performance.now() + this.#options.handshakeMs;
       return this.#transport.beginTls((fd) => this.#options.openSsl.open(context, fd));
     }
-    clearTimeout(this.#timer);
+    this.#options.wheel.remove(this);
     this.#options.onOther(this.#transport);
     return undefined;
   }
 
   #contextFor(bytes: Buffer): TlsContext | undefined {
-    const opening = createOpeningReader().push(bytes);
+    const opening = readWholeOpening(bytes);
     if (opening?.kind !== "tls") return undefined;
     return this.#options.contextFor(() => this.#connection.localAddress, opening.serverName);
   }
 
-  #onTimeout(): void {
+  ring(now: number): number | undefined {
+    if (now < this.#deadline) return this.#deadline;
     if (this.#line) this.#fail("ERR_TLS_HANDSHAKE_TIMEOUT");
-    else this.#transport.destroy();
+    else this.#end();
+    return undefined;
+  }
+
+  /** The client may still read the alert, if there is one. */
+  #end(): void {
+    this.#options.wheel.remove(this);
+    this.#transport.leaveUnread();
   }
 
   #fail(code: string): void {
     const { counts, log } = this.#options;
     counts.tlsFailed += 1;
     log.debug({ code, remoteAddress: this.#connection.remoteAddress }, "TLS handshake failed");
-    // The client may still read the alert.
-    this.#transport.leaveUnread();
+    this.#end();
   }
 
   #finish(line: TlsLine): void {
-    const { counts, onSecure } = this.#options;
-    clearTimeout(this.#timer);
+    const { counts, onSecure, wheel } = this.#options;
+    wheel.remove(this);
     counts.tlsHandshakes += 1;
     if (line.isResumed) counts.tlsResumed += 1;
     this.#connection.settleTls(SESSION);

@@ -19,6 +19,7 @@ const AT_ONCE = 8;
 const RESULT = fileURLToPath(new URL("../results/handshakes.json", import.meta.url));
 const CIPHERS =
   "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305";
+const GROUPS = "X25519:prime256v1";
 
 type Mode = {
   readonly name: string;
@@ -93,6 +94,9 @@ function startPortico(port: number): Promise<Server> {
     interface: "127.0.0.1",
     "host-ssl-cert": cert,
     "host-ssl-key": key,
+    // As nginx has them, instead of the defaults with their post-quantum group.
+    ciphers: CIPHERS,
+    "ecdh-curve": GROUPS,
     mounts: [{ mountpoint: "/", origin: `file://${join(root, "site")}` }],
   };
   return launchPortico(root, port, { global: { "init-ssl": "1" }, vhosts: [vhost] });
@@ -105,7 +109,7 @@ function startNginx(port: number): Promise<Server> {
     `access_log off;
   server { listen 127.0.0.1:${port} ssl backlog=4096; root ${root}/site;
     ssl_certificate ${cert}; ssl_certificate_key ${key};
-    ssl_protocols TLSv1.2 TLSv1.3; ssl_ciphers ${CIPHERS}; ssl_ecdh_curve X25519:prime256v1;
+    ssl_protocols TLSv1.2 TLSv1.3; ssl_ciphers ${CIPHERS}; ssl_ecdh_curve ${GROUPS};
     ssl_session_tickets on; ssl_session_cache off; }`,
   );
 }
@@ -141,7 +145,7 @@ function connect(server: Server, mode: Mode, session: Buffer | undefined): tls.T
     rejectUnauthorized: false,
     ...(mode.version && { minVersion: mode.version, maxVersion: mode.version }),
     // P-256 is for the certificate, which TLS 1.2 counts among the groups.
-    ecdhCurve: "X25519:prime256v1",
+    ecdhCurve: GROUPS,
     ...(session && { session }),
   });
 }

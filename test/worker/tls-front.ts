@@ -14,6 +14,7 @@ import { openPoller } from "../../posix/poller.ts";
 import { createBareAcceptor } from "../../worker/bare-acceptor.ts";
 import { createCounters } from "../../worker/counters.ts";
 import type { BareTransport } from "../../worker/http/bare-transport.ts";
+import { createWheel, type Ringing } from "../../worker/http/wheel.ts";
 import { greet, toSocket, type GreetingOptions } from "../../worker/tls-greeting.ts";
 import { createTlsFront, type TlsFront } from "../../worker/tls.ts";
 import type { Pair } from "../helpers/certificates.ts";
@@ -153,6 +154,7 @@ async function acceptBare(
     overrides: [],
   };
   const open = new Set<{ destroy(): void }>();
+  const wheel = createWheel<Ringing>(20);
   const acceptor = createBareAcceptor(
     listener,
     createCounters(),
@@ -164,6 +166,7 @@ async function acceptBare(
       transport.onceClosed(() => open.delete(transport));
       greet(transport, connection, {
         ...options,
+        wheel,
         contextFor: (...asked) => front.contextFor(...asked),
         onSecure: sayHello,
         onOther() {
@@ -180,6 +183,7 @@ async function acceptBare(
     for (const connection of open) connection.destroy();
     acceptor.close();
     poller.stop();
+    wheel.stop();
     bound.close();
   });
   return port;

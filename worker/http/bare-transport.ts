@@ -149,10 +149,10 @@ export class BareTransport implements Transport, Polled {
       if (!this.#discards) this.#user?.receive(this.#poller.first(count));
     } else if (count === 0) {
       this.#hasEnd = true;
-      // It would be told for ever.
-      this.#ask(this.#events & ~READABLE);
       if (this.#discards || this.#state === "ended") this.destroy();
       else this.#user?.receiveEnd();
+      // It would be told for ever.
+      this.#ask(this.#events & ~READABLE);
     } else if (count !== -EAGAIN) this.destroy();
   }
 

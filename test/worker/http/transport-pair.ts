@@ -12,6 +12,7 @@ import { openPoller, READABLE } from "../../../posix/poller.ts";
 import { BareConnection } from "../../../worker/bare-acceptor.ts";
 import { BareTransport } from "../../../worker/http/bare-transport.ts";
 import type { TransportUser } from "../../../worker/http/transport.ts";
+import { createWheel, type Ringing } from "../../../worker/http/wheel.ts";
 import { greet } from "../../../worker/tls-greeting.ts";
 import { certificateMaker } from "../../helpers/certificates.ts";
 import { recordsOf, type ClientRecords } from "../../helpers/tls-records.ts";
@@ -142,6 +143,7 @@ async function secure(
     greet(transport, new BareConnection(transport, listener, undefined), {
       openSsl,
       log,
+      wheel: createWheel<Ringing>(1_000),
       counts: emptyWorkerCounters(),
       handshakeMs: 30_000,
       contextFor: () => context,
