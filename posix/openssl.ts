@@ -21,8 +21,10 @@ const SSL_CTRL_SET_READ_AHEAD = 41;
 const SSL_CTRL_CLEAR_MODE = 78;
 /** SSL_read() would go on for as long as messages come that hold no data: one client could keep everybody waiting. */
 const SSL_MODE_AUTO_RETRY = 0x4;
-/** A write may take a part, may be tried again from another place, and buffers are kept only while something is in them. */
-const MODES = 0x1 | 0x2 | 0x10;
+/** A write may take a part, and may be tried again from another place. */
+const MODES = 0x1 | 0x2;
+/** Buffers are kept only while something is in them: 33 KB less for who waits. A handshake would have them made again and again. */
+const SSL_MODE_RELEASE_BUFFERS = 0x10;
 /** A client that closes without a goodbye has ended its side, as for Node; lengths tell whether something is missing. */
 const SSL_OP_IGNORE_UNEXPECTED_EOF = 1 << 7;
 /** Nobody needs it, and it lets a client make us work at no cost of its own. */
@@ -73,6 +75,7 @@ type Calls = ReturnType<typeof bindCalls>;
 function bindCalls({ koffi, libc }: Native) {
   const bind = (prototype: string): ((...values: unknown[]) => number) => libc.func(prototype);
   return {
+    control: bind("long SSL_ctrl(uintptr_t ssl, int command, long value, void* at)"),
     contextControl: bind("long SSL_CTX_ctrl(uintptr_t context, int command, long value, void* at)"),
     setOptions: bind("uint64_t SSL_CTX_set_options(uintptr_t context, uint64_t options)"),
     open: bind("uintptr_t SSL_new(uintptr_t context)"),
@@ -244,7 +247,10 @@ export class TlsLine {
     this.#calls.forgetErrors();
     const result = this.#calls.handshake(this.#ssl);
     this.protocol ??= this.#settled();
-    if (result === 1) return "done";
+    if (result === 1) {
+      this.#calls.control(this.#ssl, SSL_CTRL_MODE, SSL_MODE_RELEASE_BUFFERS, null);
+      return "done";
+    }
     const next = this.#calls.whatNext(this.#ssl, result);
     if (next === SSL_ERROR_WANT_READ) return "read";
     if (next === SSL_ERROR_WANT_WRITE) return "write";
