@@ -10,6 +10,7 @@ import type { CgiCounters, Counters, ProtocolCounts } from "./counters.ts";
 const INTERVAL_MS = 1_000;
 const DELAY_RESOLUTION_MS = 20;
 const NS_PER_MS = 1e6;
+const US_PER_MS = 1e3;
 /** Vhosts and mounts in one message; each takes some 500 bytes, and a frame holds no more than 8 MiB. */
 const MAX_ENTRIES = 4_000;
 
@@ -22,7 +23,8 @@ export type Sampler = {
 export function createSampler(channel: WorkerChannel, counters: Counters): Sampler {
   const delay = monitorEventLoopDelay({ resolution: DELAY_RESOLUTION_MS });
   delay.enable();
-  let utilization = performance.eventLoopUtilization();
+  // Not eventLoopUtilization(): what was idle before a signal comes, as that of a program that ends, it takes for work.
+  let busy = { us: threadCpuUs(), at: performance.now() };
   const changedVhosts = createChangeFilter<VhostCounters>(
     ({ rx, tx, connections, requests, rejected, aborted }) =>
       rx + tx + connections + requests + rejected + aborted,
@@ -36,9 +38,9 @@ export function createSampler(channel: WorkerChannel, counters: Counters): Sampl
   );
 
   function takeGauges(cgiAlive: number): Sample["gauges"] {
-    const now = performance.eventLoopUtilization();
-    const since = performance.eventLoopUtilization(now, utilization);
-    utilization = now;
+    const now = { us: threadCpuUs(), at: performance.now() };
+    const utilization = (now.us - busy.us) / US_PER_MS / (now.at - busy.at);
+    busy = now;
     // The timer behind the histogram fires every 20 ms when all is well; only what is above that is lag.
     const lagMs =
       delay.count === 0 ? 0 : Math.max(0, delay.percentile(99) / NS_PER_MS - DELAY_RESOLUTION_MS);
@@ -54,7 +56,7 @@ export function createSampler(channel: WorkerChannel, counters: Counters): Sampl
       // process.memoryUsage() opens a file, and there may be no descriptor left.
       heapBytes: getHeapStatistics().used_heap_size,
       loopLagMs: Math.round(lagMs * 10) / 10,
-      loopUtilization: Math.round(since.utilization * 1000) / 1000,
+      loopUtilization: Math.round(Math.min(1, utilization) * 1000) / 1000,
       ...counters.holdings(),
     };
   }
@@ -106,6 +108,11 @@ export function createSampler(channel: WorkerChannel, counters: Counters): Sampl
       send(true);
     },
   };
+}
+
+function threadCpuUs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return user + system;
 }
 
 /** Picks those that have grown since it last picked them; `weigh` grows whenever any of their counters does. */
