@@ -78,11 +78,10 @@ function bindCalls({ koffi, libc }: Native) {
     setOptions: bind("uint64_t SSL_CTX_set_options(uintptr_t context, uint64_t options)"),
     open: bind("uintptr_t SSL_new(uintptr_t context)"),
     setFd: bind("int SSL_set_fd(uintptr_t ssl, int fd)"),
-    setAcceptState: bind("void SSL_set_accept_state(uintptr_t ssl)"),
-    handshake: bind("int SSL_do_handshake(uintptr_t ssl)"),
+    accept: bind("int SSL_accept(uintptr_t ssl)"),
     isResumed: bind("int SSL_session_reused(uintptr_t ssl)"),
-    /** Of the last call; with a number it is set. */
-    errno: koffi.errno as (value?: number) => number,
+    /** Of the last call; SSL_read() begins with 0. */
+    errno: koffi.errno as () => number,
     read: bind("int SSL_read(uintptr_t ssl, void* bytes, int size)"),
     write: bind("int SSL_write(uintptr_t ssl, void* bytes, int size)"),
     source: bind("uintptr_t SSL_get_rbio(uintptr_t ssl)"),
@@ -117,7 +116,6 @@ function createOpenSsl(native: Native): OpenSsl {
       const ssl = calls.open(context.address);
       if (ssl === 0) throw new Error("OpenSSL has no memory for a connection");
       calls.setFd(ssl, fd);
-      calls.setAcceptState(ssl);
       return new TlsLine(calls, ssl, context, alpn.settled);
     },
   };
@@ -139,7 +137,7 @@ function setTicketKeys({ context }: SecureContext, keys: Buffer): void {
 
 /**
  * One connection; behind free() nothing may be asked of it. Errors that anybody has left behind are forgotten before each
- * call: OpenSSL would take them for those of the call.
+ * call that they could make look like a failure of its own; a handshake forgets them itself, and nothing follows a goodbye.
  */
 export class TlsLine {
   readonly #calls: Calls;
@@ -166,8 +164,7 @@ export class TlsLine {
 
   /** Goes on with the handshake: whether it is done, what it waits for, or why it failed. */
   handshake(): "done" | "read" | "write" | Error {
-    this.#calls.forgetErrors();
-    const result = this.#calls.handshake(this.#ssl);
+    const result = this.#calls.accept(this.#ssl);
     this.protocol ??= this.#settled();
     if (result === 1) {
       this.#calls.control(this.#ssl, SSL_CTRL_MODE, SSL_MODE_RELEASE_BUFFERS, null);
@@ -189,9 +186,8 @@ export class TlsLine {
   read(bytes: Uint8Array): number {
     if (this.#isBroken) return -EPROTO;
     this.#calls.forgetErrors();
-    this.#calls.errno(0);
     const count = this.#calls.read(this.#ssl, bytes, bytes.length);
-    const errno = count > 0 ? 0 : this.#calls.errno();
+    const errno = count < 0 ? this.#calls.errno() : 0;
     this.#hasMore = false;
     if (count > 0) {
       this.#hasData = true;
@@ -251,7 +247,6 @@ export class TlsLine {
   /** Says goodbye. False where the kernel does not take it now: it can be said again. */
   end(): boolean {
     if (this.#isBroken || this.#isEnded) return true;
-    this.#calls.forgetErrors();
     const result = this.#calls.sayGoodbye(this.#ssl);
     this.#isEnded = result >= 0 || this.#calls.whatNext(this.#ssl, result) !== SSL_ERROR_WANT_WRITE;
     return this.#isEnded;

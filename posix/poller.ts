@@ -2,9 +2,10 @@
 // written. A request costs two calls into libc then, which take a fraction of what a stream, its buffers and its callbacks do.
 
 import { isMainThread } from "node:worker_threads";
-import { createAlarm } from "./loop-alarm.ts";
+import { createAlarm, throwLater } from "./loop-alarm.ts";
 import { openLibc } from "./native.mjs";
 import { ReadBuffer } from "./read-buffer.ts";
+import { createPlaceDecoder, LONGEST_SOCKADDR, type SocketPlace } from "./socket-place.ts";
 
 /** Of a process that has no descriptor for it, and of a socket that takes or has nothing now. */
 export const EMFILE = 24;
@@ -56,13 +57,11 @@ const MSG_NOSIGNAL = 0x4000;
 const MSG_MORE = 0x8000;
 const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
-const AF_INET = 2;
-const AF_INET6 = 10;
-const LONGEST_SOCKADDR = 128;
 
-/** struct epoll_event is packed on x86-64 only. */
-const EVENT_BYTES = process.arch === "x64" ? 12 : 16;
-const DATA_AT = process.arch === "x64" ? 4 : 8;
+/** struct epoll_event in words of 32 bits: what happened, and two of our own. It is packed on x86-64 only. */
+const EVENT_WORDS = process.arch === "x64" ? 3 : 4;
+const FD_AT = process.arch === "x64" ? 1 : 2;
+const MARK_AT = FD_AT + 1;
 
 /** What is watched. */
 export interface Polled {
@@ -77,12 +76,11 @@ export interface Follower {
   onHandedOut(): void;
 }
 
-/** Where a socket is or comes from; undefined for one that has no address, as a unix socket's client. */
-export type SocketPlace = { readonly address: string; readonly port: number } | undefined;
-
 export interface Poller {
   /** What `read` and `peek` have read; the next call overwrites it. */
   readonly bytes: Buffer;
+  /** Counts how often it has looked for events. */
+  readonly turn: number;
   /** The first so many of `bytes`. */
   first(count: number): Buffer;
   /** Starts to listen on a bound socket. 0, or a negative errno. */
@@ -151,14 +149,12 @@ function createPoller(koffi: Native["koffi"], libc: Native["libc"]): Poller {
   const send = libc.func("int send(int fd, void* bytes, size_t size, int flags)");
   const shutdown = libc.func("int shutdown(int fd, int how)");
   const close = libc.func("int close(int fd)");
-  const ifName = libc.func("char* if_indextoname(uint32_t index, void* name)");
+  const decodePlace = createPlaceDecoder(libc);
   const epoll: number = libc.func("int epoll_create1(int flags)")(EPOLL_CLOEXEC);
   if (epoll < 0) throw new Error("Cannot make an epoll instance");
 
-  const event = new DataView(new ArrayBuffer(EVENT_BYTES));
-  const eventBytes = new Uint8Array(event.buffer);
-  const events = new DataView(new ArrayBuffer(EVENT_BYTES * EVENTS_AT_ONCE));
-  const eventsBytes = new Uint8Array(events.buffer);
+  const event = new Int32Array(EVENT_WORDS);
+  const events = new Int32Array(EVENT_WORDS * EVENTS_AT_ONCE);
   const address = Buffer.alloc(LONGEST_SOCKADDR);
   const addressSize = new Uint32Array(1);
   const peerAddress = Buffer.alloc(LONGEST_SOCKADDR);
@@ -169,20 +165,21 @@ function createPoller(koffi: Native["koffi"], libc: Native["libc"]): Poller {
   let watched = 0;
 
   function control(op: number, fd: number, mask: number): number {
-    event.setUint32(0, mask, true);
-    event.setInt32(DATA_AT, fd, true);
-    event.setInt32(DATA_AT + 4, marks[fd] ?? 0, true);
-    return epollCtl(epoll, op, fd, eventBytes);
+    event[0] = mask;
+    event[FD_AT] = fd;
+    event[MARK_AT] = marks[fd] ?? 0;
+    return epollCtl(epoll, op, fd, event);
   }
 
   /** A negative errno where a call failed. */
   const outcome = (result: number): number => (result < 0 ? -koffi.errno() : result);
 
-  let state: "idle" | "due" | "stopped" = "idle";
+  let isStopped = false;
+  let turns = 0;
   function turn(): void {
-    if (state === "stopped") return;
-    state = "idle";
-    const count: number = epollWait(epoll, eventsBytes, EVENTS_AT_ONCE, 0);
+    if (isStopped) return;
+    turns += 1;
+    const count: number = epollWait(epoll, events, EVENTS_AT_ONCE, 0);
     for (let from = 0; from < count; from += EVENTS_IN_GROUP) {
       const to = Math.min(count, from + EVENTS_IN_GROUP);
       // One alone gains nothing.
@@ -190,25 +187,26 @@ function createPoller(koffi: Native["koffi"], libc: Native["libc"]): Poller {
       isHandingOut = true;
       handOut(from, to);
       isHandingOut = false;
-      ahead.fill(NOT_READ);
       callFollowers();
     }
   }
 
   function handOut(from: number, to: number): void {
     for (let index = from; index < to; index += 1) {
-      const at = index * EVENT_BYTES;
-      const fd = events.getInt32(at + DATA_AT, true);
-      if (marks[fd] !== events.getInt32(at + DATA_AT + 4, true)) continue;
+      const at = index * EVENT_WORDS;
       const place = index - from;
-      const isAhead = ahead[place] !== NOT_READ;
-      aheadFd = isAhead ? fd : -1;
+      aheadCount = ahead[place] ?? NOT_READ;
+      ahead[place] = NOT_READ;
+      const fd = events[at + FD_AT] ?? -1;
+      if (marks[fd] !== events[at + MARK_AT]) continue;
+      aheadFd = aheadCount === NOT_READ ? -1 : fd;
       aheadPlace = place;
       current = main;
       try {
-        targets[fd]?.onEvents(events.getUint32(at, true));
+        targets[fd]?.onEvents(events[at] ?? 0);
         if (aheadFd !== -1) throw new Error("What was read ahead has not been taken");
       } catch (error) {
+        // The mistake of one must not cost others the bytes and answers that wait for them here.
         throwLater(error);
       }
       aheadFd = -1;
@@ -225,14 +223,15 @@ function createPoller(koffi: Native["koffi"], libc: Native["libc"]): Poller {
   /** Whose bytes are next to be taken, and where they are; -1 where none are. */
   let aheadFd = -1;
   let aheadPlace = 0;
+  let aheadCount = NOT_READ;
 
   /** As with followers: the same call for one after the other costs less than each among others. */
   function readAhead(from: number, to: number): void {
     for (let index = from; index < to; index += 1) {
-      const at = index * EVENT_BYTES;
-      const fd = events.getInt32(at + DATA_AT, true);
-      if (events.getUint32(at, true) !== READABLE) continue;
-      if (marks[fd] !== events.getInt32(at + DATA_AT + 4, true)) continue;
+      const at = index * EVENT_WORDS;
+      const fd = events[at + FD_AT] ?? -1;
+      if (events[at] !== READABLE) continue;
+      if (marks[fd] !== events[at + MARK_AT]) continue;
       if (targets[fd]?.readsAtOnce !== true) continue;
       const place = index - from;
       const buffer = aheadBuffers[place] ?? main;
@@ -243,7 +242,7 @@ function createPoller(koffi: Native["koffi"], libc: Native["libc"]): Poller {
   function takeAhead(): number {
     aheadFd = -1;
     current = aheadBuffers[aheadPlace] ?? main;
-    return ahead[aheadPlace] ?? -EAGAIN;
+    return aheadCount;
   }
 
   let isHandingOut = false;
@@ -263,11 +262,7 @@ function createPoller(koffi: Native["koffi"], libc: Native["libc"]): Poller {
     }
   }
 
-  const alarm = createAlarm(koffi, libc, epoll, () => {
-    if (state !== "idle") return;
-    state = "due";
-    setImmediate(turn);
-  });
+  const alarm = createAlarm(koffi, libc, epoll, turn);
 
   function forget(fd: number): void {
     if (targets[fd] === undefined) return;
@@ -277,21 +272,12 @@ function createPoller(koffi: Native["koffi"], libc: Native["libc"]): Poller {
     if (watched === 0) alarm.unref();
   }
 
-  function decodePlace(from: Buffer): SocketPlace {
-    const family = from.readUInt16LE(0);
-    const port = from.readUInt16BE(2);
-    if (family === AF_INET) return { address: `${from[4]}.${from[5]}.${from[6]}.${from[7]}`, port };
-    if (family !== AF_INET6) return undefined;
-    const text = ipv6Text(from.subarray(8, 24));
-    const scope = from.readUInt32LE(24);
-    // As Node shows them.
-    if (scope === 0 || !text.startsWith("fe80")) return { address: text, port };
-    return { address: `${text}%${ifName(scope, Buffer.alloc(16)) ?? scope}`, port };
-  }
-
   return {
     get bytes() {
       return current.whole;
+    },
+    get turn() {
+      return turns;
     },
     first: (count) => current.first(count),
     listen(fd, backlog) {
@@ -356,39 +342,10 @@ function createPoller(koffi: Native["koffi"], libc: Native["libc"]): Poller {
       forget(fd);
     },
     stop() {
-      if (state === "stopped") return;
-      state = "stopped";
+      if (isStopped) return;
+      isStopped = true;
       alarm.stop();
       close(epoll);
     },
   };
-}
-
-/** A mistake of one must not cost others the bytes and answers that wait for them here. */
-function throwLater(error: unknown): void {
-  setImmediate(() => {
-    throw error;
-  });
-}
-
-/** RFC 5952. */
-function ipv6Text(bytes: Buffer): string {
-  const groups = Array.from({ length: 8 }, (_, index) => bytes.readUInt16BE(index * 2));
-  let bestAt = -1;
-  let bestLength = 1;
-  for (let at = 0; at < groups.length; at += 1) {
-    let end = at;
-    while (groups[end] === 0) end += 1;
-    if (end - at > bestLength) [bestAt, bestLength] = [at, end - at];
-    at = Math.max(at, end - 1);
-  }
-  const isMapped = bestAt === 0 && bestLength === 5 && groups[5] === 0xffff;
-  if (isMapped) return `::ffff:${bytes[12]}.${bytes[13]}.${bytes[14]}.${bytes[15]}`;
-  const text = (from: number, to: number): string =>
-    groups
-      .slice(from, to)
-      .map((group) => group.toString(16))
-      .join(":");
-  if (bestAt === -1) return text(0, 8);
-  return `${text(0, bestAt)}::${text(bestAt + bestLength, 8)}`;
 }

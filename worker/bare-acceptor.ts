@@ -12,16 +12,16 @@ import {
   READABLE,
   type Polled,
   type Poller,
-  type SocketPlace,
 } from "../posix/poller.ts";
+import type { SocketPlace } from "../posix/socket-place.ts";
 import { BACKLOG, createComplaints, type Acceptor } from "./accept.ts";
 import type { Counters } from "./counters.ts";
 import { BareTransport } from "./http/bare-transport.ts";
 import type { Connection, TlsSession } from "./http/connection.ts";
 import { plainAddress } from "./networks.ts";
 
-/** Taken in one turn; the other workers may have the others. */
-const ACCEPTS_AT_ONCE = 16;
+/** Taken at most in one turn; the other workers may have the others. */
+const MAX_ACCEPTS = 16;
 /** What cannot be had is taken and closed, up to so many at once, so that the listener does not wake us for ever. */
 const REFUSALS_AT_ONCE = 256;
 /** Where clients can neither be had nor turned away they wait; to be told of them all that time would be of no use. */
@@ -57,6 +57,9 @@ export function createBareAcceptor(
   let reserve = -1;
   let isListening = false;
   let rest: NodeJS.Timeout | undefined;
+  /** To hear that nobody else is there costs as much as to take somebody, so each turn takes one, and more only while turn after turn has one. */
+  let accepts = 1;
+  let turn = 0;
 
   /** False where that cannot be done either. */
   function turnAway(): boolean {
@@ -77,7 +80,9 @@ export function createBareAcceptor(
 
   const door: Polled = {
     onEvents() {
-      for (let taken = 0; taken < ACCEPTS_AT_ONCE && isListening; taken += 1) {
+      accepts = poller.turn === turn + 1 ? Math.min(2 * accepts, MAX_ACCEPTS) : 1;
+      ({ turn } = poller);
+      for (let taken = 0; taken < accepts && isListening; taken += 1) {
         const client = poller.accept(listening);
         if (client < 0) {
           // Another worker has it.
@@ -133,18 +138,17 @@ function systemError(negative: number, syscall: string): Error & { code: string 
 
 export class BareConnection implements Connection {
   readonly listener: string;
-  readonly remoteAddress: string;
-  readonly remotePort: number;
   secure = false;
   tls?: TlsSession;
   readonly #transport: BareTransport;
   readonly #port: number;
+  readonly #remote: SocketPlace;
+  #remoteAddress: string | undefined;
   #local: { readonly address: string; readonly port: number } | undefined;
 
   constructor(transport: BareTransport, listener: WorkerListener, place: SocketPlace) {
     this.listener = listener.address;
-    this.remoteAddress = plainAddress(place?.address);
-    this.remotePort = place?.port ?? 0;
+    this.#remote = place;
     this.#transport = transport;
     this.#port = listener.port;
   }
@@ -155,6 +159,12 @@ export class BareConnection implements Connection {
     this.tls = session;
   }
 
+  get remoteAddress(): string {
+    return (this.#remoteAddress ??= plainAddress(this.#remote?.address));
+  }
+  get remotePort(): number {
+    return this.#remote?.port ?? 0;
+  }
   get localAddress(): string {
     return this.#locate().address;
   }

@@ -52,8 +52,8 @@ function clientBehind(
 
 /** A copy has to name what a connection finds out when it is asked. */
 function fieldsOf(connection: Connection): Connection {
-  const { localAddress, localPort } = connection;
-  return { ...connection, localAddress, localPort };
+  const { remoteAddress, remotePort, localAddress, localPort } = connection;
+  return { ...connection, remoteAddress, remotePort, localAddress, localPort };
 }
 
 /**

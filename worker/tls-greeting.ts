@@ -8,7 +8,7 @@ import { EAGAIN, READABLE, WRITABLE, type Polled } from "../posix/poller.ts";
 import type { BareConnection } from "./bare-acceptor.ts";
 import { readWholeOpening } from "./client-hello.ts";
 import type { BareTransport } from "./http/bare-transport.ts";
-import type { Ringing, Wheel } from "./http/wheel.ts";
+import { Ringing, type Wheel } from "./http/wheel.ts";
 import type { TlsFront, TlsOptions } from "./tls.ts";
 
 const NOTHING_READ = Buffer.alloc(0);
@@ -36,7 +36,7 @@ export function greet(
   transport.greet(new Greeting(transport, connection, options));
 }
 
-class Greeting implements Polled, Ringing {
+class Greeting extends Ringing implements Polled {
   readonly #transport: BareTransport;
   readonly #connection: BareConnection;
   readonly #options: GreetingOptions;
@@ -45,6 +45,7 @@ class Greeting implements Polled, Ringing {
   #line: TlsLine | undefined;
 
   constructor(transport: BareTransport, connection: BareConnection, options: GreetingOptions) {
+    super();
     this.#transport = transport;
     this.#connection = connection;
     this.#options = options;
@@ -85,7 +86,7 @@ class Greeting implements Polled, Ringing {
     return this.#options.contextFor(() => this.#connection.localAddress, opening.serverName);
   }
 
-  ring(now: number): number | undefined {
+  override ring(now: number): number | undefined {
     if (now < this.#deadline) return this.#deadline;
     if (this.#line) this.#fail("ERR_TLS_HANDSHAKE_TIMEOUT");
     else this.#end();

@@ -54,7 +54,8 @@ export function createTlsFront(options: TlsOptions): TlsFront {
 
 /** As vhosts are looked up. Names in TLS are ASCII (RFC 6066 3), so nothing is decoded; others find nobody. */
 function hostOf(serverName = ""): string {
-  return serverName.toLowerCase().replace(/\.$/, "");
+  const name = serverName.toLowerCase();
+  return name.endsWith(".") ? name.slice(0, -1) : name;
 }
 
 /** Vhosts by their numbers. */

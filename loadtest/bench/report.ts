@@ -1,17 +1,18 @@
-// Writes docs/performance.md and its plots from loadtest/results/compare.json, http2.json, cgi.json, websocket.json and soak.json. Usage: npm run bench:report
+// Writes docs/performance.md and its plots from loadtest/results/compare.json, handshakes.json, http2.json, cgi.json, websocket.json and soak.json. Usage: npm run bench:report
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Machine } from "./machine.ts";
 import { plotRatios } from "./plot.ts";
 import { http2PlotRows, http2Section } from "./report-http2.ts";
-import { cgiSection, soakSection, webSocketSection } from "./report-others.ts";
+import { cgiSection, handshakeSection, soakSection, webSocketSection } from "./report-others.ts";
 import type { Comparison, Http2Comparison, IdleResult, RowResult, Summary } from "./result.ts";
 import { works } from "./works.ts";
 
 const RESULT = fileURLToPath(new URL("../results/compare.json", import.meta.url));
 const DISTRIBUTION = fileURLToPath(new URL("../results/distribution.json", import.meta.url));
 const HTTP2_RESULT = fileURLToPath(new URL("../results/http2.json", import.meta.url));
+const HANDSHAKE_RESULT = fileURLToPath(new URL("../results/handshakes.json", import.meta.url));
 const CGI_RESULT = fileURLToPath(new URL("../results/cgi.json", import.meta.url));
 const WEBSOCKET_RESULT = fileURLToPath(new URL("../results/websocket.json", import.meta.url));
 const SOAK_RESULT = fileURLToPath(new URL("../results/soak.json", import.meta.url));
@@ -75,11 +76,11 @@ ${beside(rows)}${idle ? idleSection(idle) : ""}
 ## Where nginx is better, and why
 
 ${losses(compared, idle)}
+${section(HANDSHAKE_RESULT, handshakeSection)}
 ${overHttp2 ? http2Section(overHttp2) : ""}${section(CGI_RESULT, cgiSection)}${section(WEBSOCKET_RESULT, webSocketSection)}${section(SOAK_RESULT, soakSection)}
 ## What else is measured
 
-\`node bin/node.mjs loadtest/bench/NAME.ts\`: \`handshakes\` (TLS handshakes), \`cgi\` (CGI against lighttpd), \`websocket\`, \`config-scale\`
-(configurations of 1,000 vhosts), \`soak\` (memory under millions of mixed requests). Each says at its top what it needs and where it writes.
+\`node bin/node.mjs loadtest/bench/NAME.ts\`: \`config-scale\` (configurations of 1,000 vhosts). Each says at its top what it needs and where it writes.
 
 ${distributionLine(JSON.parse(readFileSync(DISTRIBUTION, "utf8")) as Distribution)}
 `;

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import net from "node:net";
 import { join } from "node:path";
@@ -51,8 +52,11 @@ test("Poller accepts, reads, writes and tells the end", { skip }, async (t) => {
   const { poller } = bound;
   assert.equal(poller.accept(bound.fd), -11, "nobody is there, and nobody is waited for");
   const { client, ours } = await acceptOne(bound);
-  assert.deepEqual(poller.peer(), { address: "127.0.0.1", port: client.localPort });
-  assert.deepEqual(poller.localPlace(ours), { address: "127.0.0.1", port: client.remotePort });
+  for (const [place, port] of [
+    [poller.peer(), client.localPort],
+    [poller.localPlace(ours), client.remotePort],
+  ] as const)
+    assert.deepEqual([place?.address, place?.port], ["127.0.0.1", port]);
   assert.equal(poller.read(ours), -11);
   client.write("hello");
   await readable(poller, ours);
@@ -147,6 +151,36 @@ test("Poller calls from where promises and ticks are run behind it", { skip }, a
   await done;
   assert.deepEqual(order, ["event", "tick", "promise", "immediate"]);
   client.destroy();
+});
+
+/** In a process of its own, which may end by what nobody catches. */
+const MISTAKEN = `
+const [, poller, fd] = process.argv;
+const { openPoller, READABLE } = await import(poller);
+const told = [];
+process.on("uncaughtException", ({ message }) => told.push(message));
+const opened = await openPoller();
+await new Promise((resolve) => {
+  opened.watch(Number(fd), READABLE, {
+    onEvents() {
+      opened.unwatch(Number(fd));
+      process.nextTick(() => { throw new Error("tick"); });
+      process.nextTick(() => told.push("next tick"));
+      Promise.resolve().then(() => told.push("promise"));
+      void Promise.reject(new Error("rejection"));
+      setTimeout(resolve, 1);
+      throw new Error("event");
+    },
+  });
+});
+console.log(told.toSorted().join());
+`;
+
+test("Poller leaves mistakes to Node, and nobody else loses anything by them", { skip }, () => {
+  const poller = new URL("../../posix/poller.ts", import.meta.url).href;
+  const script = ["--input-type=module", "-e", MISTAKEN, poller, "0"];
+  const { stdout, stderr } = spawnSync(process.execPath, script, { input: "x", encoding: "utf8" });
+  assert.equal(stdout, "event,next tick,promise,rejection,tick\n", stderr);
 });
 
 test("Poller calls followers when the events in hand have been handed out", { skip }, async (t) => {

@@ -121,6 +121,26 @@ test("createIdentify names each request, and keeps a name from trusted proxies o
     assert.match(idOf(["x-request-id", bad]), own);
 });
 
+test("createIdentify keeps what a connection tells only when it is asked", () => {
+  class Asked {
+    readonly listener = FROM.listener;
+    readonly secure = true;
+    get remoteAddress(): string {
+      return FROM.remoteAddress;
+    }
+    get remotePort(): number {
+      return FROM.remotePort;
+    }
+    get localAddress(): string {
+      return FROM.localAddress;
+    }
+    get localPort(): number {
+      return FROM.localPort;
+    }
+  }
+  assert.deepEqual(identify([], new Asked()), { ...FROM, secure: true });
+});
+
 test("createNetworks finds addresses in networks", () => {
   const networks = createNetworks(["192.0.2.0/25", "198.51.100.7", "2001:db8::/48", "::1"]);
   const inside = ["192.0.2.127", "198.51.100.7", "2001:db8::ffff", "::1"];

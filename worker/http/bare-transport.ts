@@ -8,6 +8,7 @@ import {
   EAGAIN,
   READABLE,
   WRITABLE,
+  type Follower,
   type Polled,
   type Poller,
 } from "../../posix/poller.ts";
@@ -22,7 +23,7 @@ const READS_AT_ONCE = 8;
 /** open: reads and writes. ending: writes what is left, then closes our side. left: a socket of Node has it. */
 type State = "open" | "ending" | "ended" | "closed" | "left";
 
-export class BareTransport implements Transport, Polled {
+export class BareTransport implements Transport, Polled, Follower {
   readonly #poller: Poller;
   readonly #fd: number;
   readonly #onClosed: () => void;
@@ -301,7 +302,11 @@ export class BareTransport implements Transport, Polled {
     this.#pending = undefined;
     this.#poller.close(this.#fd);
     // As with a socket of Node nobody is told while he is still at work with it.
-    process.nextTick(tellClosed, this);
+    if (!this.#poller.follow(this)) process.nextTick(tellClosed, this);
+  }
+
+  onHandedOut(): void {
+    this.tellClosed();
   }
 
   /** A goodbye would say that the client has everything. */

@@ -11,7 +11,7 @@ import { CLIENT_LEFT, settle, type Outcome } from "./ledger.ts";
 import { Pace } from "./pace.ts";
 import { renderRefusal } from "./refusal.ts";
 import type { Transport, TransportUser } from "./transport.ts";
-import type { Ringing } from "./wheel.ts";
+import { Ringing } from "./wheel.ts";
 
 /** Replies of one batch wait for one write up to this many bytes; then the client must take them before the next request is looked at. */
 const MAX_BATCH_BYTES = 256 * 1024;
@@ -30,7 +30,7 @@ type State = "waiting" | "loading" | "flushing" | "lingering" | "gone";
 /** What the next bytes turned out to be: a request whose answer has so many bytes, the beginning of one, not ours, or one whose answer will be ready. */
 type Step = number | "partial" | "foreign" | Promise<void>;
 
-export class LaneConnection implements Ringing, TransportUser, Follower {
+export class LaneConnection extends Ringing implements TransportUser, Follower {
   readonly #context: LaneContext;
   readonly #transport: Transport;
   readonly #connection: Connection;
@@ -60,6 +60,7 @@ export class LaneConnection implements Ringing, TransportUser, Follower {
   #watchedAt = 0;
 
   constructor(context: LaneContext, transport: Transport, connection: Connection) {
+    super();
     this.#context = context;
     this.#transport = transport;
     this.#connection = connection;
@@ -119,7 +120,7 @@ export class LaneConnection implements Ringing, TransportUser, Follower {
     this.#transport.destroy();
   }
 
-  ring(now: number): number | undefined {
+  override ring(now: number): number | undefined {
     const { clocks } = this.#context;
     if (this.#state === "gone") return undefined;
     const deadline = this.#deadline();
