@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { closeSync, openSync, writeFileSync } from "node:fs";
+import { closeSync, fstatSync, openSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
@@ -70,6 +70,33 @@ test("PageCache.send stops when the client takes no more", { skip }, async (t) =
     at += sent;
     assert.ok(at < 64_000_000, "a client that reads nothing takes everything");
   }
+});
+
+test("PageCache.sightings are of one file as large as it is", { skip }, async (t) => {
+  const pageCache = await openPageCache();
+  assert.ok(pageCache);
+  const bytes = Buffer.from(Array.from({ length: 600_000 }, (_, index) => index % 251));
+  const file = openFile(t, bytes);
+  const stat = fstatSync(file, { bigint: true });
+  const sightings = pageCache.sightings(stat);
+  assert.ok(sightings);
+  assert.equal(pageCache.sightings(stat), sightings);
+  assert.notEqual(pageCache.sightings({ ...stat, ino: stat.ino + 1n }), sightings);
+  assert.notEqual(pageCache.sightings({ ...stat, size: stat.size * 2n }), sightings);
+  assert.equal(pageCache.sightings({ ...stat, size: 2n ** 50n }), undefined);
+  const { sender, fd, receiver } = await connectedPair(t);
+  for (const at of [0, 200_000, 0])
+    assert.equal(pageCache.send(fd, file, at, 200_000, sightings), 200_000);
+  assert.deepEqual(
+    [...sightings].map((time) => Number.isFinite(time)),
+    [true, true, true, false, false],
+  );
+  sender.end();
+  const received = Buffer.concat(await receiver.toArray());
+  const [first, second] = [bytes.subarray(0, 200_000), bytes.subarray(200_000, 400_000)];
+  assert.ok(received.equals(Buffer.concat([first, second, first])));
+  // Sightings of what is no more there send nothing that is not there.
+  assert.equal(pageCache.send(fd, file, 600_000, 10, new Float64Array(5).fill(Infinity)), "cold");
 });
 
 test("PageCache.send refuses what is no file", { skip }, async (t) => {

@@ -27,7 +27,7 @@ export class FileChanged extends Error {
 
 const readAsync = promisify(read);
 
-type OpenFile = Extract<Content, { kind: "descriptor" }>;
+export type OpenFile = Extract<Content, { kind: "descriptor" }>;
 
 /** All pieces in one buffer. Throws FileChanged. */
 export async function readWhole(

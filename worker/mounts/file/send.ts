@@ -9,7 +9,14 @@ import { AnswerBody } from "../../http/answer-body.ts";
 import type { Decision } from "../../http/decide.ts";
 import { HttpError, type Exchange } from "../../http/exchange.ts";
 import type { Representation } from "../../http/representation.ts";
-import { FileChanged, PIECE_BYTES, readPieces, readWhole, type Shortcuts } from "./read.ts";
+import {
+  FileChanged,
+  PIECE_BYTES,
+  readPieces,
+  readWhole,
+  type OpenFile,
+  type Shortcuts,
+} from "./read.ts";
 
 /** A file that was written more recently is copied. */
 const QUIET_MS = 60_000;
@@ -34,7 +41,7 @@ export async function sendDecision(
 
   const shortcuts =
     content.kind === "descriptor" && isQuiet(content.stat)
-      ? shortcutsFor(content.fd, await openPageCache?.())
+      ? shortcutsFor(content, await openPageCache?.())
       : undefined;
   const source = readPieces(content, pieces, shortcuts);
   // Before the head: until then a file that changed can be opened again.
@@ -75,10 +82,11 @@ function isQuiet({ mtimeNs }: BigIntStats): boolean {
 
 /** What the page cache makes possible; sending past this process only once it is known into which body. */
 function shortcutsFor(
-  fd: number,
+  { fd, stat }: OpenFile,
   pageCache: PageCache | undefined,
 ): (Shortcuts & { into(body: AnswerBody): void }) | undefined {
   if (!pageCache) return undefined;
+  const sightings = pageCache.sightings(stat);
   let body: AnswerBody | undefined;
   let isSupported = true;
   return {
@@ -100,6 +108,7 @@ function shortcutsFor(
           fd,
           at + bytes,
           Math.min(WINDOW_BYTES, most - bytes),
+          sightings,
         );
         if (sent === "unsupported") isSupported = false;
         if (typeof sent !== "number") break;

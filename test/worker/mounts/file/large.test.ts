@@ -38,6 +38,7 @@ async function serve(t: TestContext, way: Way): Promise<Served> {
     way !== "streams" && native
       ? {
           holds: (...args) => native.holds(...args),
+          sightings: (file) => native.sightings(file),
           send(...args) {
             if (way === "page cache") return "unsupported";
             const sent = native.send(...args);
@@ -142,6 +143,9 @@ test("Large files: a file system without sendfile is read", async (t) => {
   let asked = 0;
   const pageCache: PageCache = {
     holds: () => false,
+    sightings() {
+      return undefined;
+    },
     send() {
       asked += 1;
       return "unsupported";
