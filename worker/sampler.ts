@@ -2,15 +2,12 @@
 // the next one holds everything it held. Vhosts, mounts and protocols that counted nothing since they were last sent are left out too.
 
 import { getHeapStatistics } from "node:v8";
-import { monitorEventLoopDelay, performance } from "node:perf_hooks";
 import type { MountCounters, Sample, VhostCounters } from "../ipc/stats.ts";
 import type { WorkerChannel } from "./bus.ts";
 import type { CgiCounters, Counters, ProtocolCounts } from "./counters.ts";
+import { watchLoop } from "./loop-watch.ts";
 
 const INTERVAL_MS = 1_000;
-const DELAY_RESOLUTION_MS = 20;
-const NS_PER_MS = 1e6;
-const US_PER_MS = 1e3;
 /** Vhosts and mounts in one message; each takes some 500 bytes, and a frame holds no more than 8 MiB. */
 const MAX_ENTRIES = 4_000;
 
@@ -21,10 +18,7 @@ export type Sampler = {
 
 /** Samples `counters` into `channel` until finish(). */
 export function createSampler(channel: WorkerChannel, counters: Counters): Sampler {
-  const delay = monitorEventLoopDelay({ resolution: DELAY_RESOLUTION_MS });
-  delay.enable();
-  // Not eventLoopUtilization(): what was idle before a signal comes, as that of a program that ends, it takes for work.
-  let busy = { us: threadCpuUs(), at: performance.now() };
+  const loop = watchLoop(INTERVAL_MS);
   const changedVhosts = createChangeFilter<VhostCounters>(
     ({ rx, tx, connections, requests, rejected, aborted }) =>
       rx + tx + connections + requests + rejected + aborted,
@@ -38,13 +32,7 @@ export function createSampler(channel: WorkerChannel, counters: Counters): Sampl
   );
 
   function takeGauges(cgiAlive: number): Sample["gauges"] {
-    const now = { us: threadCpuUs(), at: performance.now() };
-    const utilization = (now.us - busy.us) / US_PER_MS / (now.at - busy.at);
-    busy = now;
-    // The timer behind the histogram fires every 20 ms when all is well; only what is above that is lag.
-    const lagMs =
-      delay.count === 0 ? 0 : Math.max(0, delay.percentile(99) / NS_PER_MS - DELAY_RESOLUTION_MS);
-    delay.reset();
+    const { utilization, lagMs } = loop.take();
     return {
       openConnections: counters.openConnections,
       openTls: counters.openTls,
@@ -56,7 +44,7 @@ export function createSampler(channel: WorkerChannel, counters: Counters): Sampl
       // process.memoryUsage() opens a file, and there may be no descriptor left.
       heapBytes: getHeapStatistics().used_heap_size,
       loopLagMs: Math.round(lagMs * 10) / 10,
-      loopUtilization: Math.round(Math.min(1, utilization) * 1000) / 1000,
+      loopUtilization: Math.round(utilization * 1000) / 1000,
       ...counters.holdings(),
     };
   }
@@ -104,15 +92,10 @@ export function createSampler(channel: WorkerChannel, counters: Counters): Sampl
   return {
     finish() {
       clearInterval(timer);
-      delay.disable();
+      loop.stop();
       send(true);
     },
   };
-}
-
-function threadCpuUs(): number {
-  const { user, system } = process.threadCpuUsage();
-  return user + system;
 }
 
 /** Picks those that have grown since it last picked them; `weigh` grows whenever any of their counters does. */
