@@ -11,8 +11,8 @@ type Native = NonNullable<Awaited<ReturnType<typeof openLibc>>>;
 export type Alarm = { ref(): void; unref(): void; stop(): void };
 
 /**
- * Has libuv watch a descriptor, and calls `ring` when it can be read. libuv's callback is none of Node's, which runs ticks and
- * promises behind each of its own: so they are run here.
+ * Has libuv watch a descriptor. What it calls runs outside of everything Node keeps for callbacks, ticks and promises among
+ * them, so all it does is to ask for an immediate: `ring` is called in the same turn of the event loop.
  */
 export function createAlarm(
   koffi: Native["koffi"],
@@ -35,7 +35,7 @@ export function createAlarm(
   // libuv's until it has closed, so never given back: one a process.
   const handle = koffi.alloc("uint8_t", Number(sizeOf(UV_POLL)));
   if (init(loop, handle, fd) !== 0) throw new Error("libuv cannot watch an epoll instance");
-  const callback = koffi.register(createCallback(ring), pointer);
+  const callback = koffi.register(() => void setImmediate(ring), pointer);
   start(handle, UV_READABLE, callback);
   unref(handle);
   let isOn = true;
@@ -54,32 +54,7 @@ export function createAlarm(
     stop() {
       end();
       process.off("exit", end);
-      // It may be what is calling.
-      setImmediate(() => koffi.unregister(callback));
+      koffi.unregister(callback);
     },
   };
-}
-
-/**
- * What Node runs behind a callback can be had by an undocumented name alone. Without it an immediate does, which comes in the
- * same turn of the event loop, and costs 5 % of a short connection.
- */
-function createCallback(ring: () => void): () => void {
-  const runTicks: unknown = Reflect.get(process, "_tickCallback");
-  if (typeof runTicks !== "function") return () => void setImmediate(ring);
-  return () => {
-    try {
-      ring();
-      Reflect.apply(runTicks, process, []);
-    } catch (error) {
-      throwLater(error);
-    }
-  };
-}
-
-/** Has Node deal with it as with what nobody catches, when those at work here are done. */
-export function throwLater(error: unknown): void {
-  setImmediate(() => {
-    throw error;
-  });
 }

@@ -2,7 +2,7 @@
 // written. A request costs two calls into libc then, which take a fraction of what a stream, its buffers and its callbacks do.
 
 import { isMainThread } from "node:worker_threads";
-import { createAlarm, throwLater } from "./loop-alarm.ts";
+import { createAlarm } from "./loop-alarm.ts";
 import { openLibc } from "./native.mjs";
 import { ReadBuffer } from "./read-buffer.ts";
 import { createPlaceDecoder, LONGEST_SOCKADDR, type SocketPlace } from "./socket-place.ts";
@@ -206,7 +206,6 @@ function createPoller(koffi: Native["koffi"], libc: Native["libc"]): Poller {
         targets[fd]?.onEvents(events[at] ?? 0);
         if (aheadFd !== -1) throw new Error("What was read ahead has not been taken");
       } catch (error) {
-        // The mistake of one must not cost others the bytes and answers that wait for them here.
         throwLater(error);
       }
       aheadFd = -1;
@@ -348,4 +347,11 @@ function createPoller(koffi: Native["koffi"], libc: Native["libc"]): Poller {
       close(epoll);
     },
   };
+}
+
+/** The mistake of one must not cost others the bytes and answers that wait for them here. */
+function throwLater(error: unknown): void {
+  setImmediate(() => {
+    throw error;
+  });
 }
