@@ -137,7 +137,7 @@ function setTicketKeys({ context }: SecureContext, keys: Buffer): void {
 
 /**
  * One connection; behind free() nothing may be asked of it. Errors that anybody has left behind are forgotten before each
- * call that they could make look like a failure of its own; a handshake forgets them itself, and nothing follows a goodbye.
+ * call that they could make look like a failure of its own; a handshake forgets them itself.
  */
 export class TlsLine {
   readonly #calls: Calls;
@@ -247,7 +247,12 @@ export class TlsLine {
   /** Says goodbye. False where the kernel does not take it now: it can be said again. */
   end(): boolean {
     if (this.#isBroken || this.#isEnded) return true;
-    const result = this.#calls.sayGoodbye(this.#ssl);
+    let result = this.#calls.sayGoodbye(this.#ssl);
+    if (result < 0) {
+      // Seldom, so only here they are forgotten: then it tells why.
+      this.#calls.forgetErrors();
+      result = this.#calls.sayGoodbye(this.#ssl);
+    }
     this.#isEnded = result >= 0 || this.#calls.whatNext(this.#ssl, result) !== SSL_ERROR_WANT_WRITE;
     return this.#isEnded;
   }

@@ -1,6 +1,7 @@
 // OpenSSL called past TLSSocket: what a connection was made with outlives everything that Node knows of it.
 
 import assert from "node:assert/strict";
+import { Certificate } from "node:crypto";
 import { once } from "node:events";
 import net from "node:net";
 import { test, type TestContext } from "node:test";
@@ -93,3 +94,34 @@ test(
     collect();
   },
 );
+
+/** One of the few calls of Node that leave errors behind. */
+function leaveErrors(): void {
+  assert.equal(Certificate.verifySpkac("no SPKAC"), false);
+}
+
+test("A connection takes nobody else's errors for its own", { skip }, async (t) => {
+  const make = certificateMaker(t);
+  if (!make) return;
+  const door = await openDoor(t);
+  const { poller, openSsl, listening, port } = door;
+  const client = tls.connect({ port, host: "127.0.0.1", rejectUnauthorized: false });
+  t.after(() => client.destroy());
+  await readable(poller, listening);
+  const fd = poller.accept(listening);
+  const line = openLine(openSsl, make({ names: ["a.test"] }), fd);
+  const bytes = Buffer.alloc(16_384);
+  for (let step = ""; step !== "done"; step = String(line.handshake())) {
+    if (step !== "") assert.equal(step, "read");
+    await readable(poller, fd);
+    leaveErrors();
+  }
+  leaveErrors();
+  assert.equal(line.read(bytes), -11);
+  do leaveErrors();
+  while (line.write(bytes) > 0);
+  leaveErrors();
+  assert.equal(line.end(), false, "the kernel takes nothing now");
+  line.free();
+  poller.close(fd);
+});
