@@ -1,6 +1,7 @@
 // Sockets by system calls, past libuv's streams: one epoll instance that libuv watches tells what can be accepted, read and
 // written. A request costs two calls into libc then, which take a fraction of what a stream, its buffers and its callbacks do.
 
+import { AsyncResource } from "node:async_hooks";
 import { isMainThread } from "node:worker_threads";
 import { createAlarm } from "./loop-alarm.ts";
 import { openLibc } from "./native.mjs";
@@ -79,8 +80,8 @@ export interface Follower {
 export interface Poller {
   /** What `read` and `peek` have read; the next call overwrites it. */
   readonly bytes: Buffer;
-  /** Counts how often it has looked for events. */
-  readonly turn: number;
+  /** Counts how often all that had something to tell has been told; with many that takes several turns of the event loop. */
+  readonly round: number;
   /** The first so many of `bytes`. */
   first(count: number): Buffer;
   /** Starts to listen on a bound socket. 0, or a negative errno. */
@@ -175,11 +176,13 @@ function createPoller(koffi: Native["koffi"], libc: Native["libc"]): Poller {
   const outcome = (result: number): number => (result < 0 ? -koffi.errno() : result);
 
   let isStopped = false;
-  let turns = 0;
+  let round = 0;
+  let isRoundOver = true;
   function turn(): void {
     if (isStopped) return;
-    turns += 1;
+    if (isRoundOver) round += 1;
     const count: number = epollWait(epoll, events, EVENTS_AT_ONCE, 0);
+    isRoundOver = count < EVENTS_AT_ONCE;
     for (let from = 0; from < count; from += EVENTS_IN_GROUP) {
       const to = Math.min(count, from + EVENTS_IN_GROUP);
       // One alone gains nothing.
@@ -190,6 +193,12 @@ function createPoller(koffi: Native["koffi"], libc: Native["libc"]): Poller {
       callFollowers();
     }
   }
+
+  /** What one keeps in an AsyncLocalStorage is for no other, as with callbacks of Node. */
+  const scope = new AsyncResource("PORTICO_POLLER");
+  let told: Polled | undefined;
+  let toldEvents = 0;
+  const tell = (): void => told?.onEvents(toldEvents);
 
   function handOut(from: number, to: number): void {
     for (let index = from; index < to; index += 1) {
@@ -203,7 +212,9 @@ function createPoller(koffi: Native["koffi"], libc: Native["libc"]): Poller {
       aheadPlace = place;
       current = main;
       try {
-        targets[fd]?.onEvents(events[at] ?? 0);
+        told = targets[fd];
+        toldEvents = events[at] ?? 0;
+        scope.runInAsyncScope(tell);
         if (aheadFd !== -1) throw new Error("What was read ahead has not been taken");
       } catch (error) {
         throwLater(error);
@@ -275,8 +286,8 @@ function createPoller(koffi: Native["koffi"], libc: Native["libc"]): Poller {
     get bytes() {
       return current.whole;
     },
-    get turn() {
-      return turns;
+    get round() {
+      return round;
     },
     first: (count) => current.first(count),
     listen(fd, backlog) {

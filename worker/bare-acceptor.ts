@@ -57,9 +57,9 @@ export function createBareAcceptor(
   let reserve = -1;
   let isListening = false;
   let rest: NodeJS.Timeout | undefined;
-  /** To hear that nobody else is there costs as much as to take somebody, so each turn takes one, and more only while turn after turn has one. */
+  /** To hear that nobody else is there costs as much as to take somebody, so each round takes one, and more only while round after round has one. */
   let accepts = 1;
-  let turn = 0;
+  let round = -Infinity;
 
   /** False where that cannot be done either. */
   function turnAway(): boolean {
@@ -80,8 +80,9 @@ export function createBareAcceptor(
 
   const door: Polled = {
     onEvents() {
-      accepts = poller.turn === turn + 1 ? Math.min(2 * accepts, MAX_ACCEPTS) : 1;
-      ({ turn } = poller);
+      // It may be told again before the round is over.
+      accepts = poller.round <= round + 1 ? Math.min(2 * accepts, MAX_ACCEPTS) : 1;
+      ({ round } = poller);
       for (let taken = 0; taken < accepts && isListening; taken += 1) {
         const client = poller.accept(listening);
         if (client < 0) {

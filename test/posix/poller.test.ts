@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { AsyncLocalStorage } from "node:async_hooks";
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import net from "node:net";
@@ -155,8 +156,18 @@ test("Poller calls from where promises and ticks are run behind it", { skip }, a
 
 /** In a process of its own, which may end by what nobody catches. */
 const MISTAKEN = `
+import { createHook } from "node:async_hooks";
+import { once } from "node:events";
+import net from "node:net";
 const [, poller, fd] = process.argv;
 const { openPoller, READABLE } = await import(poller);
+// Node has an event of its own behind ours, and minds what a mistake has left where somebody looks at such things.
+createHook({ before() {} }).enable();
+const server = net.createServer((socket) => socket.resume()).listen(0, "127.0.0.1");
+await once(server, "listening");
+const client = net.connect(server.address().port, "127.0.0.1");
+await Promise.all([once(client, "connect"), once(server, "connection")]);
+await new Promise(setImmediate);
 const told = [];
 process.on("uncaughtException", ({ message }) => told.push(message));
 const opened = await openPoller();
@@ -172,9 +183,43 @@ await new Promise((resolve) => {
       throw new Error("event");
     },
   });
+  client.write("x");
 });
 console.log(told.toSorted().join());
+process.exit();
 `;
+
+test("Poller keeps apart what those it calls have in an AsyncLocalStorage", { skip }, async (t) => {
+  const bound = await bind(t, { host: "127.0.0.1", port: 0 });
+  const { poller } = bound;
+  const sides = [await acceptOne(bound), await acceptOne(bound), await acceptOne(bound)];
+  const storage = new AsyncLocalStorage<string>();
+  const found: unknown[] = [];
+  for (const [index, { client, ours }] of sides.entries()) {
+    const told = new Promise<void>((resolve) => {
+      const onHandedOut = (): void => {
+        found.push(storage.getStore());
+        storage.enterWith("of a follower");
+      };
+      const onEvents = (): void => {
+        poller.unwatch(ours);
+        found.push(storage.getStore());
+        storage.enterWith("of an event");
+        if (index === 0) poller.follow({ onHandedOut });
+        resolve();
+      };
+      poller.watch(ours, READABLE, { onEvents });
+      client.write("x");
+    });
+    // The last one in a turn of its own.
+    if (index > 0) await told;
+  }
+  assert.deepEqual(found, [undefined, undefined, undefined, undefined]);
+  for (const { client, ours } of sides) {
+    client.destroy();
+    poller.close(ours);
+  }
+});
 
 test("Poller leaves mistakes to Node, and nobody else loses anything by them", { skip }, () => {
   const poller = new URL("../../posix/poller.ts", import.meta.url).href;

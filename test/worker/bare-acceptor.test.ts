@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { closeSync, readdirSync, readFileSync, statSync } from "node:fs";
 import net from "node:net";
 import { test, type TestContext } from "node:test";
 import { createLogger } from "../../log/logger.ts";
 import { openLibc } from "../../posix/native.mjs";
-import { openPoller } from "../../posix/poller.ts";
+import { openPoller, READABLE, type Poller } from "../../posix/poller.ts";
 import type { Acceptor } from "../../worker/accept.ts";
 import { createBareAcceptor } from "../../worker/bare-acceptor.ts";
 import { createCounters, type Counters } from "../../worker/counters.ts";
@@ -15,6 +15,9 @@ const skip = process.platform !== "linux" && "Bare descriptors are for Linux";
 
 /** The same on all of Linux but MIPS and SPARC. */
 const RLIMIT_NOFILE = 7;
+/** More than the poller looks at in a turn. */
+const BUSY = 300;
+const CLIENTS = 40;
 
 /** Whether any epoll instance of this process watches what has this inode. */
 function isWatched(inode: number): boolean {
@@ -33,6 +36,7 @@ type Started = {
   readonly acceptor: Acceptor;
   readonly counters: Counters;
   readonly fd: number;
+  readonly poller: Poller;
   readonly connect: () => net.Socket;
 };
 
@@ -58,7 +62,7 @@ async function start(
   await acceptor.listen();
   const { port } = bound.address();
   const connect = (): net.Socket => net.connect({ port, host: "127.0.0.1" }).on("error", () => {});
-  return { acceptor, counters, fd, connect };
+  return { acceptor, counters, fd, poller, connect };
 }
 
 test(
@@ -114,5 +118,36 @@ test(
     restore();
     await taken.promise;
     client.destroy();
+  },
+);
+
+test(
+  "createBareAcceptor takes clients as fast where others have more to tell than is looked at in a turn",
+  { skip },
+  async (t) => {
+    let taken = 0;
+    const { connect, poller } = await start(t, (transport) => {
+      taken += 1;
+      transport.destroy();
+    });
+    const native = await openLibc();
+    assert.ok(native);
+    const dup = native.libc.func("int dup(int fd)");
+    const ends = new Uint32Array(2);
+    assert.equal(native.libc.func("int pipe(void* ends)")(ends), 0);
+    const [reading = 0, writing = 0] = ends;
+    closeSync(writing);
+    let told = 0;
+    const busy = Array.from({ length: BUSY }, () => dup(reading));
+    for (const fd of busy) poller.watch(fd, READABLE, { onEvents: () => (told += 1) });
+    // All are there before anybody looks.
+    const clients = Array.from({ length: CLIENTS }, connect);
+    await new Promise((resolve) => process.nextTick(resolve));
+    while (taken < CLIENTS) await new Promise((resolve) => setImmediate(resolve));
+    for (const fd of busy) poller.close(fd);
+    closeSync(reading);
+    for (const client of clients) client.destroy();
+    // 1, 2, 4, 8, 16 and 9, and two turns until the listener comes up again.
+    assert.ok(told < 15 * BUSY, `${told} events of others`);
   },
 );
