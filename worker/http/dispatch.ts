@@ -1,5 +1,6 @@
 // From a checked request over the guard to the mount that answers it, and from its failures to an error page.
 
+import { AsyncResource } from "node:async_hooks";
 import { admit, type Guard, type Verdict } from "../access/guard.ts";
 import type { MountMatch } from "../router.ts";
 import { HttpError, type Exchange } from "./exchange.ts";
@@ -7,6 +8,9 @@ import { WHOLE_SERVER } from "./request-head.ts";
 
 /** What the server as a whole understands; a mount may allow less. */
 export const SERVER_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+/** What a mount keeps of a request in an AsyncLocalStorage is not for the next one that came in the same read. */
+const scope = new AsyncResource("PORTICO_REQUEST");
 
 /** Lets a mount answer, or answers in its place. `guard` stands where no mount matches. Never throws. */
 export function dispatch(
@@ -34,7 +38,8 @@ function proceed(exchange: Exchange, match: MountMatch | undefined, verdict: Ver
   if (!match || match.headers.pages?.isDocument(exchange.path))
     return exchange.fail(new HttpError(404, ""));
   try {
-    const handled = match.mount.handle(exchange, match.rest);
+    const { mount, rest } = match;
+    const handled = scope.runInAsyncScope(() => mount.handle(exchange, rest));
     handled?.catch((error: unknown) => exchange.fail(error));
   } catch (error) {
     exchange.fail(error);

@@ -1,6 +1,7 @@
 // Connections of the HTTP/2 front with a client that keeps the rules: bodies, windows, early answers, priorities, clocks, drain.
 
 import assert from "node:assert/strict";
+import { AsyncLocalStorage } from "node:async_hooks";
 import { once } from "node:events";
 import http2 from "node:http2";
 import { test, type TestContext } from "node:test";
@@ -72,6 +73,23 @@ function bytesOf(wire: FrameWire, stream: number): number {
 
 const windowUpdate = (stream: number, bytes: number): Buffer =>
   frame(0x8, 0, stream, number32(bytes));
+
+test("Http2Front keeps apart what a mount has of each request in an AsyncLocalStorage", async (t) => {
+  const storage = new AsyncLocalStorage<string>();
+  const site = await start(t, async (exchange) => {
+    const before = storage.getStore();
+    storage.enterWith(exchange.path);
+    await new Promise(setImmediate);
+    exchange.send(200, [], `${before} ${storage.getStore()}`);
+  });
+  const session = connectNode(t, site);
+  const paths = ["/a", "/b", "/c"];
+  const answers = await Promise.all(paths.map((path) => ask(session, { ":path": path })));
+  assert.deepEqual(
+    answers.map(({ body }) => String(body)),
+    ["undefined /a", "undefined /b", "undefined /c"],
+  );
+});
 
 test("Http2Front carries bodies of any size both ways", async (t) => {
   const site = await start(t, async (exchange) => {
