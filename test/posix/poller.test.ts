@@ -208,7 +208,7 @@ test("Poller keeps apart what those it calls have in an AsyncLocalStorage", { sk
         if (index === 0) poller.follow({ onHandedOut });
         resolve();
       };
-      poller.watch(ours, READABLE, { onEvents });
+      poller.watch(ours, READABLE, { onEvents, callsPlugins: true });
       client.write("x");
     });
     // The last one in a turn of its own.
@@ -248,7 +248,7 @@ test("Poller calls followers when the events in hand have been handed out", { sk
           poller.unwatch(ours);
           assert.ok(poller.follow({ onHandedOut }));
         };
-        poller.watch(ours, READABLE, { onEvents });
+        poller.watch(ours, READABLE, { onEvents, callsPlugins: true });
         client.write("x");
       }),
   );

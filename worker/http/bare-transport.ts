@@ -124,6 +124,10 @@ export class BareTransport implements Transport, Polled, Follower {
     return !this.#tls && !this.#isPaused && !this.#hasEnd && !this.#isOver;
   }
 
+  get callsPlugins(): boolean {
+    return this.#user?.callsPlugins === true;
+  }
+
   get #isOver(): boolean {
     return this.#state === "closed" || this.#state === "left";
   }

@@ -27,6 +27,7 @@ export class TlsStream extends net.Socket implements Polled {
   readonly alpnProtocol: string | undefined;
   /** Undocumented: what moves on a socket restarts its time-out by this. */
   declare _unrefTimer: () => void;
+  readonly callsPlugins = true;
   override bytesRead = 0;
   override bytesWritten = 0;
   /** Bytes that the kernel has taken. */

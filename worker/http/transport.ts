@@ -12,6 +12,8 @@ export interface TransportUser {
   onFlushed(): void;
   /** It has closed. */
   onClose(): void;
+  /** Whether plugins are called from there. */
+  readonly callsPlugins?: boolean;
 }
 
 export interface Transport {

@@ -28,6 +28,8 @@ const FORGET_MS = 5_000;
 type State = "open" | "leaving" | "last-streams" | "closing" | "closed";
 
 export class Http2Connection implements FramePeer, IntakeOwner, TransportUser {
+  /** Of WebSockets. */
+  readonly callsPlugins = true;
   readonly context: Http2Context;
   readonly connection: Connection;
   readonly output: Output;
