@@ -23,7 +23,7 @@ export function createAlarm(
   const loop = libc.func("void* uv_default_loop()")();
   const sizeOf = libc.func("size_t uv_handle_size(int type)");
   const init = libc.func("int uv_poll_init(void* loop, void* handle, int fd)");
-  // What libuv tells is known; to take it over would cost more than the call.
+  // What libuv tells with it is not asked for.
   const callbackType = koffi.proto("void ()");
   const pointer = koffi.pointer(callbackType);
   // By name it would be declared twice where two pollers are opened.
@@ -38,23 +38,17 @@ export function createAlarm(
   const callback = koffi.register(() => void setImmediate(ring), pointer);
   start(handle, UV_READABLE, callback);
   unref(handle);
-  let isOn = true;
 
+  let isOn = true;
   function end(): void {
     if (!isOn) return;
     isOn = false;
     stop(handle);
     uvClose(handle, null);
+    koffi.unregister(callback);
+    process.off("exit", end);
   }
   // Behind that there is no JavaScript to call any more, but libuv turns on to close what it has.
   process.once("exit", end);
-  return {
-    ref: () => void ref(handle),
-    unref: () => void unref(handle),
-    stop() {
-      end();
-      process.off("exit", end);
-      koffi.unregister(callback);
-    },
-  };
+  return { ref: () => void ref(handle), unref: () => void unref(handle), stop: end };
 }

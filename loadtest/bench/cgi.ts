@@ -1,4 +1,4 @@
-// CGI requests a second against lighttpd in the same run, and how long one start blocks the event loop at 60 MB and at 1 GB.
+// CGI requests a second against lighttpd in the same run, and how long one start blocks the event loop of a process that has little else in memory, and of one with 1 GB.
 // Usage: node loadtest/bench/cgi.ts. Needs wrk, lighttpd and gcc. Writes loadtest/results/cgi.json.
 
 import { execFileSync, spawnSync } from "node:child_process";
@@ -51,6 +51,7 @@ function look() {
   look();
   setImmediate(turn);
 })();
+// So long it only looks at what is usual.
 await new Promise((resolve) => setTimeout(resolve, 500));
 const at = (values, part) => Math.round(values.toSorted((a, b) => a - b)[Math.floor(values.length * part)] * 1000) / 1000;
 usualMs = turns.toSorted((a, b) => a - b)[Math.floor(turns.length / 2)];

@@ -250,7 +250,7 @@ test("Poller calls followers when the events in hand have been handed out", { sk
           poller.unwatch(ours);
           assert.ok(poller.follow({ onHandedOut }));
         };
-        poller.watch(ours, READABLE, { onEvents, callsPlugins: true });
+        poller.watch(ours, READABLE, { onEvents });
         client.write("x");
       }),
   );

@@ -20,8 +20,10 @@ test("watchLoop tells how busy the loop was and how late, and of an idle one as 
   assert.ok(busy.lagMs >= 250, String(busy.lagMs));
 
   // Twice, so that it is known to be idle; signals make nothing busy.
+  const ignore = (): void => {};
+  process.on("SIGCHLD", ignore);
+  t.after(() => process.off("SIGCHLD", ignore));
   for (let round = 0; round < 2; round += 1) {
-    process.on("SIGCHLD", () => {});
     await promisify(execFile)("sleep", ["0.5"]);
     await pause(100);
     const idle = watch.take();

@@ -78,6 +78,7 @@ export class BareTransport implements Transport, Polled, Follower {
 
   /** Cuts it, but not what was said before: closing with bytes unread would, see linger.ts. */
   leaveUnread(): void {
+    if (this.#isOver) return;
     this.#poller.read(this.#fd);
     this.destroy();
   }

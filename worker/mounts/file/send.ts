@@ -4,7 +4,7 @@ import type { BigIntStats } from "node:fs";
 import type { Writable } from "node:stream";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { HeaderPair } from "../../../config/vhost.ts";
-import type { PageCache } from "../../../posix/page-cache.ts";
+import type { PageCache, Sightings } from "../../../posix/page-cache.ts";
 import { AnswerBody } from "../../http/answer-body.ts";
 import type { Decision } from "../../http/decide.ts";
 import { HttpError, type Exchange } from "../../http/exchange.ts";
@@ -86,7 +86,7 @@ function shortcutsFor(
   pageCache: PageCache | undefined,
 ): (Shortcuts & { into(body: AnswerBody): void }) | undefined {
   if (!pageCache) return undefined;
-  const sightings = pageCache.sightings(stat);
+  let sightings: Sightings | undefined;
   let body: AnswerBody | undefined;
   let isSupported = true;
   return {
@@ -103,6 +103,7 @@ function shortcutsFor(
       for (let turnBytes = 0; isSupported && bytes < most;) {
         const descriptor = body?.descriptor;
         if (descriptor === undefined) break;
+        sightings ??= pageCache.sightings(stat);
         const sent = pageCache.send(
           descriptor,
           fd,
